@@ -1,0 +1,1 @@
+"""Problems, profiles, responses, and the study that holds them together."""
