@@ -1,0 +1,137 @@
+"""Single answers out of a fixed set, as index arrays over what occurs: the input of the label aggregators.
+
+Problems and participants without a response, and levels that nobody gave, are left out here and put back at
+the end, so the algorithms meet neither empty sums nor classes without evidence. The responses are sorted, so
+that the result does not depend, to the last bit, on the order in which they came.
+
+Shapes: R responses. In `Labels`, T, N and M count the answered problems, the answering participants and the
+levels that occur; in an `Aggregate` they count the study's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdllm.aggregation.result import Aggregate
+from crowdllm.data.responses import Responses
+from crowdllm.responses.ordinal import Ordinal
+from crowdllm.responses.protocol import ResponseType
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TIE = 1e-9
+KEY_LIMIT = 2**63
+
+
+@dataclass(frozen=True)
+class Labels:
+    """R labels sorted by problem, participant and level.
+
+    problem_R, participant_R, level_R: (R,) positions in the three arrays below.
+    problem_T, participant_N, level_M: positions in the study, rising.
+    present_TM: (T, M) whether the problem has that option.
+    study_shape: the study's numbers of problems, participants and levels.
+    """
+
+    problem_R: Ints
+    participant_R: Ints
+    level_R: Ints
+    problem_T: Ints
+    participant_N: Ints
+    level_M: Ints
+    present_TM: NDArray[np.bool_]
+    study_shape: tuple[int, int, int]
+
+    def counts_TM(self) -> Ints:
+        """(T, M) how many responses gave each level."""
+        shape = len(self.problem_T), len(self.level_M)
+        cell_R = self.problem_R * shape[1] + self.level_R
+        return np.bincount(cell_R, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def read_labels(
+    responses: Responses,
+    response_type: ResponseType,
+    problem_count: int,
+    participant_count: int,
+    option_counts: Ints | None = None,
+) -> Labels:
+    """Ordinal or choice responses as `Labels`; they must be legal and within range (see `aggregate`)."""
+    levels = level_count(responses, response_type, option_counts)
+    level_M, level_R = compact(responses.values_RD[:, 0].astype(np.int64), levels)
+    problem_T, problem_R = compact(responses.problem_R, problem_count)
+    participant_N, participant_R = compact(responses.participant_R, participant_count)
+    sorted_R = sort_labels(
+        problem_R, participant_R, level_R, (len(problem_T), len(participant_N), len(level_M))
+    )
+    present_TM = np.ones((len(problem_T), len(level_M)), dtype=bool)
+    if response_type.has_options and option_counts is not None:
+        present_TM = level_M < option_counts[problem_T, None]
+    shape = (problem_count, participant_count, levels)
+    return Labels(*sorted_R, problem_T, participant_N, level_M, present_TM, shape)
+
+
+def level_count(responses: Responses, response_type: ResponseType, option_counts: Ints | None) -> int:
+    """M: the levels of the scale, or the most options that a problem is known to have."""
+    if not response_type.has_options:
+        return response_type.summary_width()
+    known = 0 if option_counts is None else int(option_counts.max(initial=0))
+    return max(known, response_type.summary_width()) or int(responses.values_RD.max(initial=-1)) + 1
+
+
+def compact(position_R: Ints, count: int) -> tuple[Ints, Ints]:
+    """The positions in 0..count-1 that occur, rising, and (R,) where in them each response's own stands."""
+    occurs = np.zeros(count, dtype=bool)
+    occurs[position_R] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[position_R]
+
+
+def sort_labels(
+    problem_R: Ints, participant_R: Ints, level_R: Ints, shape: tuple[int, int, int]
+) -> tuple[Ints, Ints, Ints]:
+    """The three arrays sorted by problem, then participant, then level; `shape`: their upper ends."""
+    problems, participants, levels = shape
+    if problems * participants * levels >= KEY_LIMIT:
+        order = np.lexsort((level_R, participant_R, problem_R))
+        return problem_R[order], participant_R[order], level_R[order]
+    # Sorting one integer key and taking it apart again is many times faster than sorting by three columns.
+    key_R = np.sort((problem_R * participants + participant_R) * levels + level_R)
+    rest_R, level_R = key_R // max(levels, 1), key_R % max(levels, 1)
+    return rest_R // max(participants, 1), rest_R % max(participants, 1), level_R
+
+
+def decide(distribution_TM: Floats) -> Ints:
+    """(T,) the level of highest probability; the lowest one of a tie (probabilities less than 1e-9 apart)."""
+    if not distribution_TM.size:
+        return np.zeros(len(distribution_TM), dtype=np.int64)
+    return (distribution_TM >= distribution_TM.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
+
+
+def label_aggregate(
+    labels: Labels,
+    response_type: ResponseType,
+    method: str,
+    distribution_TM: Floats,
+    skill_N: Floats,
+    iterations: int = 0,
+    converged: bool = True,
+) -> Aggregate:
+    """The `Aggregate` over the whole study: unanswered problems NaN, levels that nobody gave 0."""
+    problems, participants, levels = labels.study_shape
+    points_M = (
+        np.array(response_type.points)
+        if isinstance(response_type, Ordinal)
+        else np.arange(levels, dtype=float)
+    )
+    decision_TD = np.full((problems, 1), np.nan)
+    decision_TD[labels.problem_T, 0] = points_M[labels.level_M[decide(distribution_TM)]]
+    study_TM = np.full((problems, levels), np.nan)
+    study_TM[labels.problem_T] = 0.0
+    study_TM[np.ix_(labels.problem_T, labels.level_M)] = distribution_TM
+    study_N = np.full(participants, np.nan)
+    study_N[labels.participant_N] = skill_N
+    return Aggregate(method, decision_TD, study_TM, study_N, iterations, converged)

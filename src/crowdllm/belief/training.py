@@ -1,0 +1,228 @@
+"""Train the belief generator: alternate the encoder (posterior of each person's noise) with gradient steps.
+
+The objective is CrowdLLM's eq. (4) with the response type's log score as decision loss: per epoch, L1 is
+KL(q(eps_i | answers) || N(0, I)) and L2 the mean negative log-likelihood of the answers under draws from q. Departures
+from the paper: terms are summed over responses rather than averaged per participant (a person with forty answers
+carries more information than one with one); the encoder solves for its answer instead of learning to guess it; x_t
+is not reconstructed, since what the belief must carry is the response.
+
+Early stopping is on held-out *problems* where there are enough of them (their answers predicted for people known by
+their other answers), else on held-out responses. The final fit uses all responses for the best number of epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crowdllm.belief.items import Items
+from crowdllm.belief.personal import PersonalModel, shift_and_spread
+from crowdllm.belief.population import PopulationModel, assemble
+from crowdllm.belief.posterior import Posterior, laplace
+from crowdllm.config import CrowdConfig
+from crowdllm.data.responses import Responses
+from crowdllm.responses.protocol import ResponseType
+from crowdllm.rng import generator, seed_words
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+
+@dataclass(frozen=True)
+class EpochTerms:
+    """The loss's terms after one epoch: `kl` per person, `decision_loss` and `held_out_loss` per response."""
+
+    stage: str
+    epoch: int
+    kl: float
+    decision_loss: float
+    penalty: float
+    held_out_loss: float
+
+
+@dataclass
+class Batch:
+    """Responses as tensors, with the item rows they refer to. All of them at once: R x (Z + P) numbers."""
+
+    participant: torch.Tensor
+    problem: torch.Tensor
+    item_BU: torch.Tensor
+    values: torch.Tensor
+    counts: torch.Tensor
+
+    @staticmethod
+    def of(responses: Responses, items: Items) -> Batch:
+        problem = torch.from_numpy(np.asarray(responses.problem_R, dtype=np.int64))
+        return Batch(
+            torch.from_numpy(np.asarray(responses.participant_R, dtype=np.int64)),
+            problem,
+            torch.from_numpy(items.item_TU)[problem],
+            torch.from_numpy(responses.values_RD),
+            torch.from_numpy(items.option_counts)[problem],
+        )
+
+
+class Likelihood:
+    """log p(y_it | eps_i) under the current parameters, for one set of items and people."""
+
+    def __init__(
+        self, model: PersonalModel, population: PopulationModel, items: Items, v_NV: torch.Tensor,
+        response_type: ResponseType, own_row_I: NDArray[np.int64], effects: bool | NDArray[np.bool_] = True,
+    ) -> None:  # fmt: skip
+        self.model, self.type, self.v_NV = model, response_type, v_NV
+        self.features = torch.from_numpy(population.features(items))
+        self.own_row = torch.from_numpy(own_row_I)
+        raw = population.item_raw(items, effects=bool(np.any(effects)))
+        if isinstance(effects, np.ndarray):
+            raw = np.where(effects[:, None], raw, population.item_raw(items, effects=False))
+        self.raw = torch.from_numpy(raw)
+        self.extras = torch.from_numpy(population.extras)
+        self.item_TU = torch.from_numpy(items.item_TU)
+
+    def refresh(self) -> None:
+        """Compute what depends on items alone or people alone, once for many evaluations."""
+        self.loadings = self.model.loadings(self.features, self.own_row)
+        self.part = self.model.profile_part(self.v_NV)
+        self.covariance = self.model.covariance(self.v_NV)
+        raw = assemble(self.model.item_raw(self.raw, self.own_row), self.extras, self.item_TU, self.type.has_options)
+        self.base = self.type.base(raw)
+
+    def __call__(self, batch: Batch, eps_NZ: torch.Tensor) -> torch.Tensor:
+        """(B,) log-likelihood of each response."""
+        attitude = (self.part + eps_NZ)[batch.participant]
+        shift, spread = shift_and_spread(self.loadings, self.covariance, batch.item_BU, attitude)
+        params = self.type.shifted(self.base[batch.problem], shift, spread)
+        return self.type.log_prob(params, batch.values, batch.counts)
+
+    def per_person(self, batch: Batch, people: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The function of (N, Z) noise that the encoder maximises."""
+
+        def log_lik(eps_NZ: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(people, dtype=torch.float64).index_add(0, batch.participant, self(batch, eps_NZ))
+
+        return log_lik
+
+
+def train_personal(
+    items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType, population: PopulationModel,
+    config: CrowdConfig, seed: int, progress: Progress | None = None,
+) -> tuple[PersonalModel, list[EpochTerms]]:  # fmt: skip
+    """The fitted personal part and the history of its loss terms."""
+    history: list[EpochTerms] = []
+    kept_R, held_R, held_items = _hold_out(items, responses, config, seed)
+    epochs = config.max_epochs
+    if config.belief_width == 0 or not len(responses):
+        epochs = 0
+    elif len(held_R):
+        fit = _Run(items, responses, v_NV, response_type, population, config, seed, held_items)
+        epochs = fit.search(kept_R, held_R, history, progress)
+    final = _Run(items, responses, v_NV, response_type, population, config, seed, None)
+    final.train(np.arange(len(responses)), epochs, history, progress)
+    return final.model, history
+
+
+def _hold_out(
+    items: Items, responses: Responses, config: CrowdConfig, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Kept and held-out responses, and which items are held out whole (None when responses are held out singly)."""
+    rng = generator(seed, "belief:held-out")
+    answered = np.unique(responses.problem_R)
+    if len(answered) >= config.min_problems_to_tune * 2 and not len(items.problems) < len(answered):
+        held = rng.permutation(answered)[: max(1, round(config.held_out * len(answered)))]
+        mask_R = np.isin(responses.problem_R, held)
+        held_items = np.zeros(len(items), dtype=bool)
+        held_items[items.item_TU[held][items.item_TU[held] >= 0]] = True
+        return np.flatnonzero(~mask_R), np.flatnonzero(mask_R), held_items
+    order = rng.permutation(len(responses))
+    cut = round(config.held_out * len(responses)) if len(responses) >= 50 else 0
+    return np.sort(order[cut:]), np.sort(order[:cut]), None
+
+
+class _Run:
+    """One training run from a fixed start."""
+
+    def __init__(
+        self, items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType,
+        population: PopulationModel, config: CrowdConfig, seed: int, held_items: NDArray[np.bool_] | None,
+    ) -> None:  # fmt: skip
+        self.config, self.responses, self.items, self.people = config, responses, items, len(v_NV)
+        self.noise = torch.Generator().manual_seed(seed_words(seed, "belief:noise") % 2**63)
+        self.model = PersonalModel(
+            len(items), len(population.center_F), v_NV.shape[1], response_type.has_options, config
+        )
+        self.model.start(self.noise)
+        own_row = np.arange(len(items))
+        effects: bool | NDArray[np.bool_] = True
+        if held_items is not None:  # held-out items are treated as new ones
+            own_row, effects = np.where(held_items, -1, own_row), ~held_items
+        self.likelihood = Likelihood(self.model, population, items, v_NV, response_type, own_row, effects)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
+        self.eps = torch.zeros(self.people, config.belief_width, dtype=torch.float64)
+
+    def encode(self, batch: Batch, steps: int) -> Posterior:
+        with torch.no_grad():
+            self.likelihood.refresh()
+        posterior = laplace(self.likelihood.per_person(batch, self.people), self.eps, steps)
+        self.eps = posterior.mean_NZ
+        return posterior
+
+    def epoch(self, batch: Batch, first: bool) -> tuple[float, float, float]:
+        """One E-step and `steps_per_epoch` gradient steps; returns kl, decision loss and penalty."""
+        posterior = self.encode(batch, 3 if first else 1)
+        rows = len(batch.problem)
+        for _ in range(self.config.steps_per_epoch):
+            self.optimiser.zero_grad()
+            self.likelihood.refresh()
+            fit = torch.zeros((), dtype=torch.float64)
+            for _ in range(self.config.training_draws):
+                noise = torch.randn(self.eps.shape, generator=self.noise, dtype=torch.float64)
+                fit = fit + self.likelihood(batch, posterior.draw(noise)).sum() / self.config.training_draws
+            penalty = self.model.penalty()
+            ((penalty - fit) / max(rows, 1)).backward()
+            self.optimiser.step()
+        return float(posterior.kl().mean()), -float(fit.detach()) / max(rows, 1), float(penalty.detach())
+
+    def train(
+        self, rows: NDArray[np.int64], epochs: int, history: list[EpochTerms], progress: Progress | None
+    ) -> None:
+        batch = Batch.of(self.responses.take(rows), self.items)
+        for epoch in range(epochs):
+            kl, decision, penalty = self.epoch(batch, epoch == 0)
+            history.append(EpochTerms("fit", epoch + 1, kl, decision, penalty, float("nan")))
+            if progress:
+                progress("training", epoch + 1, epochs)
+
+    def held_out_loss(self, kept: Batch, held: Batch) -> float:
+        """Mean negative log predictive probability of held-out answers, given the people's other answers."""
+        posterior = self.encode(kept, 1)
+        draws = []
+        with torch.no_grad():
+            fixed = torch.Generator().manual_seed(7)
+            for _ in range(16):
+                noise = torch.randn(self.eps.shape, generator=fixed, dtype=torch.float64)
+                draws.append(self.likelihood(held, posterior.draw(noise)))
+        return -float((torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws))).mean())
+
+    def search(
+        self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],
+        progress: Progress | None,
+    ) -> int:  # fmt: skip
+        """The number of epochs with the lowest held-out loss (0 when people's differences do not help)."""
+        kept = Batch.of(self.responses.take(kept_R), self.items)
+        held = Batch.of(self.responses.take(held_R), self.items)
+        best, best_epoch = np.inf, 0
+        for epoch in range(self.config.max_epochs):
+            kl, decision, penalty = self.epoch(kept, epoch == 0)
+            loss = self.held_out_loss(kept, held)
+            history.append(EpochTerms("search", epoch + 1, kl, decision, penalty, loss))
+            if progress:
+                progress("searching the number of epochs", epoch + 1, self.config.max_epochs)
+            if loss < best - 1e-4:
+                best, best_epoch = loss, epoch + 1
+            elif epoch + 1 - best_epoch >= self.config.patience:
+                break
+        return best_epoch

@@ -1,0 +1,70 @@
+"""Every setting of the models, in one place, checked when it is made and written into each artifact."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crowdllm.errors import ConfigError, UnknownNameError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CrowdConfig(_Settings):
+    """The default method, `crowdllm`.
+
+    Penalties are precisions of zero-mean normal priors; those in a grid are chosen on held-out training problems.
+    """
+
+    embedding: str = "tfidf"
+    belief_width: int = Field(6, ge=0, le=64, description="Z: latent attitudes shared by a person's answers")
+    reference_penalties: tuple[float, ...] = (1.0, 10.0, 100.0)
+    embedding_penalties: tuple[float, ...] = (10.0, 30.0, 100.0, 1000.0)
+    effect_variances: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+    folds: int = Field(4, ge=2, le=20)
+    min_problems_to_tune: int = Field(12, ge=4)
+    loading_penalty: float = Field(300.0, gt=0, description="on loadings predicted from an item's features")
+    item_loading_penalty: float = Field(30.0, gt=0, description="on an item's own loadings")
+    profile_penalty: float = Field(8.0, gt=0)
+    item_shift_penalty: float = Field(4.0, gt=0, description="on option utilities moving from their population value")
+    training_draws: int = Field(2, ge=1, description="J while training: draws of a person's noise per step")
+    prediction_draws: int = Field(128, ge=1, description="draws of the noise when a single person is predicted")
+    learning_rate: float = Field(0.02, gt=0)
+    steps_per_epoch: int = Field(4, ge=1)
+    max_epochs: int = Field(60, ge=0)
+    patience: int = Field(6, ge=1)
+    held_out: float = Field(0.12, gt=0, lt=0.5, description="share of problems (or responses) for early stopping")
+
+
+class PaperConfig(_Settings):
+    """The published method, `crowdllm-paper`: what the paper and its modules state (arXiv 2512.07890)."""
+
+    embedding: str = "tfidf"
+    hidden: int = Field(400, ge=1)
+    belief_width: int = Field(10, ge=1)
+    draws: int = Field(10, ge=1, description="J")
+    weight: float = Field(1.0, ge=0, description="lambda, of the decision loss L2 in eq. (4)")
+    learning_rate: float = Field(0.001, gt=0)
+    noise: float = Field(1.0, ge=0, description="sigma of the blender, in SDs of the scale's points; not printed in the paper")
+    batch_size: int = Field(256, ge=1)
+    max_epochs: int = Field(40, ge=1)
+    patience: int = Field(5, ge=1)
+    held_out: float = Field(0.1, gt=0, lt=0.5)
+
+
+MethodName = Literal["crowdllm", "crowdllm-paper"]
+
+
+def make_config(cls: type[_Settings], settings: dict[str, Any]) -> Any:
+    """A checked configuration; raises UnknownNameError or ConfigError in words."""
+    for key in settings:
+        if key not in cls.model_fields:
+            raise UnknownNameError("setting", key, cls.model_fields)
+    try:
+        return cls(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"setting {first['loc'][0]!r}: {first['msg']}, not {first['input']!r}") from None

@@ -1,0 +1,1 @@
+"""How close a simulated crowd comes to a human one: metrics, floors and intervals."""

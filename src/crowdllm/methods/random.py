@@ -1,0 +1,39 @@
+"""`random`: every legal response is as likely as any other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crowdllm.data.problems import Problems
+from crowdllm.data.study import Study
+from crowdllm.methods.protocol import Progress
+from crowdllm.methods.shares import SharesSimulator
+from crowdllm.reference import References
+from crowdllm.responses.ballot import Ballot
+from crowdllm.responses.continuous import QUANTILES, Continuous
+from crowdllm.responses.points import Points
+from crowdllm.responses.protocol import Array
+
+
+def fit(
+    train: Study, references: References | None, embedding: str, seed: int, progress: Progress | None = None
+) -> SharesSimulator:
+    """Uniform over levels, options or the range of the training responses."""
+    kind = train.response_type
+
+    def predict(problems: Problems, _: References | None) -> Array:
+        if isinstance(kind, Continuous):
+            seen = train.responses.values_RD[:, 0]
+            low = kind.low if kind.low is not None else float(seen.min())
+            high = kind.high if kind.high is not None else float(seen.max())
+            return np.tile(np.linspace(low, high, QUANTILES), (len(problems), 1))
+        width = kind.summary_width(int(problems.option_counts.max(initial=0)))
+        counts = np.where(problems.option_counts > 0, problems.option_counts, width)[:, None]
+        return (np.arange(width) < counts) / counts
+
+    extras = np.zeros(0)
+    if isinstance(kind, Ballot):
+        extras = np.zeros(kind.max_picks - kind.min_picks + 1)
+    if isinstance(kind, Points):
+        extras = np.log([len(train.problems.options[0]) if len(train.problems) else 1.0])
+    return SharesSimulator(kind, predict, extras)

@@ -1,0 +1,1 @@
+"""Who the simulated participants are: generator, raking to margins, filters, participation, fidelity."""
