@@ -9,8 +9,8 @@ variation.
 - generator: `ProfileGenerator.fit(train).recruit(n)`
 - independent: each column drawn on its own from the training people (what the paper's reference code does)
 - resample: training people drawn with replacement
-- floor: the training people themselves, a sample of real people; a perfect generator comes out here on
-average
+- floor: the training people themselves, a sample of real people; where crowds of the default size come out
+  on average if the generator is perfect
 
 `copies`: share of the crowd that equals a training person in every column; in the row `floor`, of the
 held-out people. `W1`: Wasserstein-1 of the joint profiles (`crowdllm.profiles.fidelity.profile_wasserstein`),

@@ -74,16 +74,19 @@ def test_skill_estimates_the_accuracy_of_each_person():
 
 
 def test_an_option_the_problem_does_not_have_gets_probability_zero():
-    """Without option counts, the people who are always wrong about option 0 would make option 2 likely."""
-    rows = [(i, t, t % 3) for i in range(4) for t in range(1, 30) if t != 3]
-    rows += [(0, 3, 0), (1, 3, 1), (4, 3, 0), *((4, t, 0) for t in range(5, 30, 3))]
-    counts = np.full(30, 3)
-    counts[3] = 2
-    free = aggregate(table(*rows), Choice(3), 30, 5, "dawid_skene")
-    masked = aggregate(table(*rows), Choice(3), 30, 5, "dawid_skene", counts)
-    assert free.distribution_TM[3, 2] > 0
-    assert masked.distribution_TM[3, 2] == 0
-    np.testing.assert_allclose(masked.distribution_TM[3].sum(), 1)
+    """One person only ever says option 0, alone on problem 0: no evidence, so its posterior is the prior.
+
+    On the other 28 problems four people agree, 8 times on option 0 and 10 times each on options 1 and 2. With
+    the one person's share for problem 0, p = (9, 10, 10) / 29; without option 2 it is (9, 10) / 19.
+    """
+    agreed = [0] * 8 + [1] * 10 + [2] * 10
+    rows = [(i, t, level) for t, level in enumerate(agreed, start=1) for i in range(4)] + [(4, 0, 0)]
+    counts = np.array([2] + [3] * 28)
+    free = aggregate(table(*rows), Choice(3), 29, 5, "dawid_skene", max_iterations=1)
+    masked = aggregate(table(*rows), Choice(3), 29, 5, "dawid_skene", counts, max_iterations=1)
+    np.testing.assert_allclose(free.distribution_TM[0], [9 / 29, 10 / 29, 10 / 29])
+    np.testing.assert_allclose(masked.distribution_TM[0], [9 / 19, 10 / 19, 0])
+    assert masked.decision_TD[0, 0] == 1
 
 
 def test_levels_that_nobody_gave_change_nothing():

@@ -16,7 +16,7 @@ def table(*rows):
 
 
 def test_shares_decision_and_agreement():
-    """The majorities are levels 2, 0 and 1. Person 0 agrees 2 times of 2, person 1 once of 2, person 2 never of 1."""
+    """The majorities are levels 2, 0 and 1. Person 0 agrees in 2 of 2, person 1 in 1 of 2, 2 in none."""
     votes = table((0, 0, 2), (1, 0, 2), (2, 0, 1), (0, 1, 0), (3, 1, 0), (1, 2, 0), (3, 2, 1), (4, 2, 1))
     found = aggregate(votes, Ordinal(("10", "20", "30")), 3, 6, "majority_vote")
     np.testing.assert_array_equal(found.decision_TD[:, 0], [30, 10, 20])

@@ -74,7 +74,7 @@ def test_offensiveness_people_are_numbers_only(published) -> None:
 def test_response_id_city_and_free_text_of_the_published_survey_are_left_out() -> None:
     row = {name: ["0"] for name in STATEMENTS}
     row |= {
-        "ResponseId": ["R_UcIuB5s2"],
+        "ResponseId": ["R_madeUpId01"],
         "City": ["SPRINGFIELD"],
         "attr_Appealing": ["quietness"],
         "attr_Lacking": ["chargers"],
@@ -88,5 +88,5 @@ def test_response_id_city_and_free_text_of_the_published_survey_are_left_out() -
     }
     text = everything(build(pd.DataFrame(row)))
     assert "OHIO" in text
-    for private in ("R_UcIuB5s2", "SPRINGFIELD", "quietness", "chargers"):
+    for private in ("R_madeUpId01", "SPRINGFIELD", "quietness", "chargers"):
         assert private not in text

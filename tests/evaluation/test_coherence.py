@@ -1,4 +1,4 @@
-"""Correlations between problems, Cronbach's alpha and spread: hand-calculated, simulated and published numbers."""
+"""Correlations between problems, Cronbach's alpha and spread: by hand, simulated, and published."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_different_problems_are_refused() -> None:
 
 @pytest.mark.parametrize(("crowd", "seen"), [(None, 20_000), (100, 100)])
 def test_coherence_floor_is_what_another_sample_of_people_scores(crowd: int | None, seen: int) -> None:
-    scores = [coherence(people(150, s), people(seen, 500 + s)).rmse for s in range(12)]
-    floors = [coherence_floor(people(150, s), crowd, s, draws=10).rmse for s in range(12)]
+    scores = [coherence(people(150, s), people(seen, 500 + s)).rmse for s in range(100)]
+    floors = [coherence_floor(people(150, s), crowd, s, draws=5).rmse for s in range(100)]
     assert np.mean(floors) == pytest.approx(np.mean(scores), rel=0.1)
 
 

@@ -1,4 +1,4 @@
-"""The human floor against populations whose truth is known, and against what an unbiased formula says of real data."""
+"""The human floor against populations whose truth is known, and against an unbiased formula on real data."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def skewed_truth(problems: int, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("crowd_size", [None, 20])
 def test_floor_of_ratings_is_what_the_true_distribution_scores(crowd_size: int | None) -> None:
-    """The observed histogram taken for the truth would give 15 % less MAE and 25 % less avg_wd: outside tolerance."""
+    """The observed histogram taken for the truth would give 15 % less MAE and 25 % less avg_wd."""
     rng = np.random.default_rng(1)
     truths, floors = [], []
     for seed in range(3):
@@ -155,7 +155,7 @@ def test_floor_of_votes_is_what_other_voters_score(crowd_size: int | None) -> No
 
 
 def test_floor_of_votes_has_the_unbiased_variance_of_every_count() -> None:
-    """RMSE^2 over options = mean_j N s_j^2 with s_j^2 the unbiased variance of being picked, exactly in expectation."""
+    """RMSE^2 over options is on average mean_j N s_j^2, s_j^2 the unbiased variance of being picked."""
     ballots = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0.0]])
     test = study(Ballot(1, 1, 3), np.zeros(4, dtype=int), ballots, 1, (("a", "b", "c"),))
     squares = [vote_floor(test, None, seed, draws=1).rmse ** 2 for seed in range(3000)]

@@ -1,4 +1,4 @@
-"""Histograms, means and wide matrices from responses in long form, against each response type's own `summarise`."""
+"""Histograms, means and wide matrices of responses, against each response type's own `summarise`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def test_interval_of_three_seeds_by_hand() -> None:
 
 def test_pairing_removes_what_both_methods_share() -> None:
     split_difficulty = np.array([0.0, 5.0, -3.0, 8.0])
-    found = paired_difference(split_difficulty + [1.0, 1.1, 0.9, 1.0], split_difficulty)
+    found = paired_difference(split_difficulty + np.array([1.0, 1.1, 0.9, 1.0]), split_difficulty)
     assert found.low > 0, "apart by about 1 on every seed"
     assert mean_interval(split_difficulty + 1).low < 0
 

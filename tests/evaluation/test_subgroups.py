@@ -35,7 +35,7 @@ def study(town_N: list[float], age_N: list[float], level_NT: np.ndarray) -> Stud
 
 
 def two_towns(north: float, south: float, people: int = 40, problems: int = 3) -> Study:
-    """Half in the north, half in the south, each town of one mind; ages 0..people-1 alternate between towns."""
+    """Half in the north, half in the south, each town of one mind; ages 0..people-1 alternate."""
     town = np.arange(people) % 2
     level_NT = np.repeat(np.where(town == 0, north, south)[:, None], problems, axis=1).astype(float)
     return study(list(town), list(range(people)), level_NT)

@@ -34,10 +34,10 @@ def test_few_values_that_many_people_share_are_cells_of_their_own() -> None:
     assert cells.low_L[:-1].tolist() == cells.high_L[:-1].tolist() == [18, 19, 65]
 
 
-def test_a_value_that_many_share_is_not_spread_over_an_interval() -> None:
-    values = np.concatenate([np.zeros(500), np.arange(1, 501)])
-    cells = make_cells(AGE, values)
-    assert (cells.low_L[0], cells.high_L[0], cells.low_L[1]) == (0, 0, 1)
+@pytest.mark.parametrize("shared", range(0, 1000, 37))
+def test_a_value_that_many_share_is_not_spread_over_an_interval(shared: int) -> None:
+    cells = make_cells(AGE, np.concatenate([np.arange(1000.0), np.full(60, float(shared))]))
+    assert (shared, shared) in zip(cells.low_L, cells.high_L, strict=True)
 
 
 def test_long_tail_is_cut_finer() -> None:

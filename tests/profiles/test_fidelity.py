@@ -26,8 +26,8 @@ def distances(real: Profiles, made: Profiles) -> dict[str, float]:
 
 
 def test_one_way_and_two_way_distances_match_the_hand_calculation() -> None:
-    # Same margins (gender 1/2 1/2, class 1/2 0 1/2), but only in one crowd do the columns agree: the four cells
-    # have shares 1/2 0 0 1/2 against 1/4 1/4 1/4 1/4, so half of the sum of four times 1/4 is 1/2.
+    # Same margins (gender 1/2 1/2, class 1/2 0 1/2), but the columns agree only in one crowd: four cells have
+    # shares 1/2 0 0 1/2 against 1/4 1/4 1/4 1/4, so half of the sum of four times 1/4 is 1/2.
     real = people([(0, 0), (0, 0), (1, 2), (1, 2)], GENDER, CLASS)
     made = people([(0, 0), (0, 2), (1, 0), (1, 2)], GENDER, CLASS)
     assert distances(real, made) == pytest.approx({"gender": 0, "class": 0, "gender x class": 0.5})

@@ -22,8 +22,8 @@ def people(rows: list[tuple[float, ...]], *columns: ProfileColumn) -> Profiles:
     return Profiles(columns, np.array([f"p{i}" for i in range(len(rows))], dtype=object), values)
 
 
-# The 2x2 table with rows 6 1 / 1 1 has odds ratio 6*1/(1*1) = 6. With row shares .5 .5 and column shares .6 .4
-# the only table of odds ratio 6 is .4 .1 / .2 .3: rows add to .5 .5, columns to .6 .4, and .4*.3/(.1*.2) = 6.
+# Rows 6 1 / 1 1 have odds ratio 6*1/(1*1) = 6. With row shares .5 .5 and column shares .6 .4 the only table
+# of odds ratio 6 is .4 .1 / .2 .3: rows add to .5 .5, columns to .6 .4, and .4*.3/(.1*.2) = 6.
 START, WANTED = np.array([[6.0, 1.0], [1.0, 1.0]]), np.array([[0.4, 0.1], [0.2, 0.3]])
 
 

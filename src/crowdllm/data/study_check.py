@@ -1,4 +1,4 @@
-"""Say what was understood of a study folder, and everything wrong with it: the report behind `crowdllm check`.
+"""Say what was understood of a study folder, and all that is wrong with it: the report of `crowdllm check`.
 
 Shapes: R responses, T problems, N participants.
 """
@@ -25,8 +25,8 @@ BINS = 10
 class CheckReport:
     """What is in a folder.
 
-    study: what was understood, None where there is no scale or nothing to ask. With errors among the findings it
-        holds the faultless rows only: to be shown, not to be used.
+    study: what was understood, None where there is no scale or nothing to ask. With errors among the findings
+        it holds the faultless rows only: to be shown, not to be used.
     findings: every one of them, in the order of the files.
     columns: per file, which column was read as what.
     """
@@ -97,7 +97,7 @@ def profile_summary(profiles: Profiles) -> list[ColumnSummary]:
 
 
 def response_histogram(study: Study) -> tuple[str, list[tuple[str, float]]]:
-    """What is counted, in words, and the counts: levels or number ranges in order, options with most first."""
+    """What is counted, in words, and the counts: levels or ranges in order, options from most to least."""
     kind, values_RD = study.response_type.kind, study.responses.values_RD
     if kind == "ordinal":
         levels = study.response_type.levels  # type: ignore[attr-defined]
@@ -105,16 +105,24 @@ def response_histogram(study: Study) -> tuple[str, list[tuple[str, float]]]:
         return "responses", list(zip(levels, counts, strict=True))
     if kind == "continuous":
         return "responses", _ranges(values_RD[:, 0])
-    weights_RM, what = _option_weights(study)
-    totals: dict[str, float] = {}
     position: dict[tuple[str, ...], int] = {}
     set_T = np.array([position.setdefault(o, len(position)) for o in study.problems.options], dtype=np.int64)
-    sums_SM = np.zeros((len(position), weights_RM.shape[1]))
-    np.add.at(sums_SM, set_T[study.responses.problem_R], weights_RM)
-    for options, sums in zip(position, sums_SM.tolist(), strict=True):
-        for option, count in zip(options, sums, strict=False):
-            totals[option] = totals.get(option, 0) + count
+    set_R = set_T[study.responses.problem_R]
+    totals: dict[str, float] = {}
+    for m in range(int(study.problems.option_counts.max(initial=0))):
+        sums_S = np.bincount(set_R, _option_weight(kind, values_RD, m), minlength=len(position))
+        for options, count in zip(position, sums_S.tolist(), strict=True):
+            if m < len(options):
+                totals[options[m]] = totals.get(options[m], 0) + count
+    what = {"ranking": "first ranks", "points": "points"}.get(kind, "picks")
     return what, sorted(totals.items(), key=lambda item: -item[1])
+
+
+def _option_weight(kind: str, values_RD: NDArray[np.float64], m: int) -> NDArray[np.float64]:
+    """(R,) what each response gives to the option at position m of its problem."""
+    if kind == "choice":
+        return (values_RD[:, 0] == m).astype(float)
+    return (values_RD[:, m] == 1).astype(float) if kind == "ranking" else values_RD[:, m]
 
 
 def _ranges(values_R: NDArray[np.float64]) -> list[tuple[str, float]]:
@@ -127,17 +135,6 @@ def _ranges(values_R: NDArray[np.float64]) -> list[tuple[str, float]]:
         return [(f"{low:g}", len(values_R))]
     counts = np.histogram(values_R, edges)[0].tolist()
     return [(f"{a:.4g} to {b:.4g}", count) for a, b, count in zip(edges[:-1], edges[1:], counts, strict=True)]
-
-
-def _option_weights(study: Study) -> tuple[NDArray[np.float64], str]:
-    """(R, M) what each response gives to each option, and what that is in words."""
-    kind, values_RD = study.response_type.kind, study.responses.values_RD
-    if kind == "choice":
-        width = int(study.problems.option_counts.max(initial=0))
-        return (values_RD == np.arange(width)).astype(float), "picks"
-    if kind == "ranking":
-        return (values_RD == 1).astype(float), "first ranks"
-    return values_RD, "points" if kind == "points" else "picks"
 
 
 # --- findings ----------------------------------------------------------------------------------------------
@@ -153,7 +150,7 @@ class FindingGroup:
 
 
 def group_findings(findings: Iterable[Finding], most: int = 5) -> list[FindingGroup]:
-    """Findings by sort (the same message on the same column of the same file), in order of first appearance."""
+    """Findings by sort (one message on one column of one file), in order of first appearance."""
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
         sort = _sort(finding.message)
@@ -169,7 +166,7 @@ def _sort(message: str) -> str:
 
 
 def finding_lines(findings: Iterable[Finding], most: int = 5) -> list[str]:
-    """Findings as lines, at most a few of each sort, then how many more; control characters stay as they are."""
+    """Findings as lines, a few of each sort, then how many more; control characters are left in."""
     lines = []
     for group in group_findings(findings, most):
         lines += [str(finding) for finding in group.shown]

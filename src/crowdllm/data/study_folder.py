@@ -112,6 +112,14 @@ def _usable(assembly: Assembly) -> Study:
 
 def read_study(folder: Path) -> Assembly:
     """Everything that can be understood of a folder, and every finding; raises nothing for a faulty study."""
+    try:
+        return _read_folder(folder)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        return Assembly(None, [Finding("error", message, str(folder))], {})
+
+
+def _read_folder(folder: Path) -> Assembly:
     if not folder.is_dir():
         siblings = (
             [p.name for p in folder.absolute().parent.glob("*/")] if folder.absolute().parent.is_dir() else []

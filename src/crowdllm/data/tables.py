@@ -3,8 +3,8 @@
 Every cell becomes text and a missing one becomes "": whoever knows what the column means turns it into a
 number or a level, and can say which row is wrong. Understood without being told, and reported as a note:
 semicolon, tab and pipe separators, UTF-8 with a byte order mark, UTF-16, UTF-32, and Windows-1252 (a superset
-of Latin-1); any mix of line ends will do. Rows count as in a spreadsheet: the header is row 1, a record with a
-newline in quotes is one row, and a blank line is a row.
+of Latin-1); any mix of line ends will do. Rows count as in a spreadsheet: the header is row 1, a record with
+a newline in quotes is one row, and a blank line is a row.
 
 Shapes: R records.
 """

@@ -2,8 +2,8 @@
 
 A perfect model knows each problem's true response distribution, and nothing about who happens to answer. Its
 score is not 0: the human histogram is a handful of draws from that truth. The truth is not known either, and
-the plain bootstrap, which takes the observed histogram for it, finds floors that are far too low where few
-people answered (with eight people two in three of the error). So draw, several times over,
+the plain bootstrap, which takes the observed histogram for it, finds floors that are too low where few people
+answered (with eight a problem, by some 15 % in `mae` and 25 % in `avg_wd`). So draw, several times over,
 
     truth_t  ~ its posterior given the human responses;
     humans_t ~ a fresh sample from truth_t, of as many people as answered the problem;
@@ -13,7 +13,8 @@ score the crowd against the fresh humans exactly as a row of the table, and aver
 
 - ordinal, choice: empirical Bayes, a mixture of Dirichlets over the problems' shares (`dirichlet_mixture`);
 - continuous: empirical Bayes in location and variance, truth_t = location_t + scale_t * (the residuals of all
-  problems pooled), clipped to the bounds: problems differ in place and width, not in shape;
+  problems pooled), clipped to the bounds: problems differ in place and width, not in shape. Where many people
+  answer a bound (a third of them, say) this floor comes out some 10-15 % too low;
 - ballots, points, rankings: the people who answered are the truth, whole responses resampled, with N - 1
   draws for N people (the rescaled bootstrap of Rao and Wu 1988), which makes the sampling variance of every
   count unbiased.

@@ -1,0 +1,46 @@
+"""`crowdllm simulate`: recruit participants from a fitted crowd and let them answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def simulate(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the simulated responses.")],
+    participants: Annotated[int, typer.Option(min=1, help="How many simulated people to recruit.")] = 1000,
+    problems: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV or Parquet of new problems (problem, text, options); else those it was fitted on."),
+    ] = None,
+    references: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="For new problems: recorded references, FILE.csv per source the model was fitted with."),
+    ] = None,
+    where: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Recruit only from these, such as `age=25-29,30-34`; may be repeated."),
+    ] = None,
+    participation: Annotated[float, typer.Option(help="Probability that a person answers a problem.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the crowd and of its responses.")] = 0,
+) -> None:
+    """Simulate a crowd's responses, and write them as Parquet and CSV."""
+    from crowdllm.belief.checkpoint import load_model, read_meta
+    from crowdllm.cli.progress import progress_bar
+    from crowdllm.experiments.new_problems import items_for_file
+    from crowdllm.simulation.run import simulate_crowd, write_crowd
+
+    fitted = load_model(model)
+    items = fitted.items if problems is None else items_for_file(fitted, problems, references)
+    with progress_bar() as progress:
+        crowd = simulate_crowd(fitted, items, participants, seed, where or [], participation, progress)
+    files = write_crowd(crowd, fitted, read_meta(model), out)
+    typer.echo(
+        f"{len(crowd.people):,} simulated people, {len(items.problems):,} problems, {len(crowd.responses):,} responses"
+    )
+    for path in files:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: crowdllm aggregate {out} --method mean --out {out / 'decisions.csv'}")

@@ -1,0 +1,1 @@
+"""Comparisons and studies: each a function from a configuration to a table on disk."""

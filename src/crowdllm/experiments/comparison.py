@@ -1,0 +1,184 @@
+"""Compare methods on a study: fit on the training part, simulate crowds, score them against the test humans.
+
+One unit of work is (training fraction, seed, method); each is written to `parts/` when it is done, and the same
+command skips those that are there, so that a run which was stopped goes on. `metrics.csv` is their union in long form:
+dataset, split, train_fraction, references, method, crowd_size, aggregator, seed, metric, value.
+
+The metric `fit_seconds` is what fitting took on this machine. `problems` is how many test problems a row was scored on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crowdllm import __version__
+from crowdllm.data.splits import SPLITS, Split
+from crowdllm.data.study import Study
+from crowdllm.embedding import TFIDF
+from crowdllm.errors import ConfigError, CrowdLLMError, MismatchError, UnknownNameError
+from crowdllm.experiments.scores import Score, score_crowd, score_floor, score_people
+from crowdllm.methods import METHODS, get_method
+from crowdllm.profiles.generator import ProfileGenerator
+from crowdllm.reference import References
+
+COLUMNS = [
+    "dataset", "split", "train_fraction", "references", "method", "crowd_size", "aggregator", "seed", "metric", "value",
+]  # fmt: skip
+FLOOR = "human-floor"
+POOL = 1000
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared on what. `embedding` serves every method that uses one."""
+
+    methods: tuple[str, ...]
+    split: str = "problem"
+    seeds: tuple[int, ...] = (0,)
+    crowd_sizes: tuple[int, ...] = (1000,)
+    train_fractions: tuple[float, ...] = (1.0,)
+    aggregators: tuple[str, ...] = ("mean",)
+    embedding: str = TFIDF
+    test_fraction: float = 0.2
+
+    def check(self) -> None:
+        """Raise the first error among names and sizes, before anything is computed."""
+        for name in self.methods:
+            if name not in METHODS:
+                raise UnknownNameError("method", name, METHODS)
+        if self.split not in SPLITS:
+            raise UnknownNameError("split", self.split, SPLITS)
+        if not self.methods or not self.seeds or min(self.crowd_sizes, default=0) < 1:
+            raise ConfigError("a comparison needs at least one method, one seed and a crowd of at least one")
+
+
+def run_comparison(
+    study: Study, name: str, references: References | None, comparison: Comparison, out: Path,
+    progress: Progress | None = None, note: Callable[[str], None] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Run what is not done yet and return the whole table; it is also in `out/metrics.csv`.
+
+    A method that does not apply (such as `problem-histogram` on unseen problems) is left out, and `note` says why.
+    Raises CrowdLLMError where `out` holds a comparison of another study, split or setting.
+    """
+    comparison.check()
+    label = "+".join(references.names) if references else "none"
+    _claim(out, study, name, label, comparison)
+    units = [
+        (fraction, seed, method)
+        for fraction in comparison.train_fractions
+        for seed in comparison.seeds
+        for method in (*comparison.methods, FLOOR)
+    ]
+    split: Split | None = None
+    current: tuple[float, int] | None = None
+    for done, (fraction, seed, method) in enumerate(units):
+        if progress:
+            progress(f"{method}, seed {seed}, training {fraction:.0%}", done, len(units))
+        part = out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+        if part.exists():
+            continue
+        if split is None or current != (fraction, seed):
+            split = study.split(comparison.split, comparison.test_fraction, seed, fraction)
+            current = (fraction, seed)
+        try:
+            scores = list(_run_unit(split, references, comparison, method, seed))
+        except MismatchError as error:
+            if note:
+                note(f"{method} left out: {error}")
+            continue
+        keys = {"dataset": name, "split": comparison.split, "train_fraction": fraction, "references": label}
+        rows = [keys | {"method": method, "seed": seed} | asdict(score) for score in scores]
+        _write_csv(pd.DataFrame(rows, columns=COLUMNS), part)
+    if progress:
+        progress("done", len(units), len(units))
+    return _collect(out, comparison)
+
+
+def _run_unit(
+    split: Split, references: References | None, comparison: Comparison, method: str, seed: int
+) -> Iterator[Score]:
+    sizes, aggregators = comparison.crowd_sizes, comparison.aggregators
+    if method == FLOOR:
+        yield from score_floor(split.test, sizes, aggregators, seed)
+        return
+    started = time.perf_counter()
+    simulator = get_method(method)(split.train, references, comparison.embedding, seed)
+    yield Score(0, "", "fit_seconds", time.perf_counter() - started)
+    recruiter = simulator.generator or ProfileGenerator.fit(split.train.profiles, seed=seed)
+    crowd = recruiter.recruit(max(POOL, *sizes), seed)
+    for size in sizes:
+        yield from score_crowd(simulator, split.test, references, crowd, size, aggregators, seed)
+    yield from score_people(simulator, split.test, references, seed)
+
+
+def _collect(out: Path, comparison: Comparison) -> pd.DataFrame:
+    wanted = [
+        out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+        for fraction in comparison.train_fractions
+        for seed in comparison.seeds
+        for method in (*comparison.methods, FLOOR)
+    ]
+    present = [pd.read_csv(p, keep_default_na=False, na_values=["nan"]) for p in wanted if p.exists()]
+    if not present:
+        raise CrowdLLMError("no method could be compared on this study; see the notes above")
+    table = pd.concat(present, ignore_index=True)
+    _write_csv(table, out / "metrics.csv")
+    return table
+
+
+def _claim(out: Path, study: Study, name: str, label: str, comparison: Comparison) -> None:
+    """Write what the folder is for, or check that it is for this."""
+    digest = hashlib.sha256(study.responses.values_RD.tobytes())
+    digest.update(study.responses.problem_R.tobytes() + study.responses.participant_R.tobytes())
+    digest.update("\x1f".join(map(str, study.problems.texts)).encode())
+    identity = {
+        "crowdllm": __version__,
+        "study": name,
+        "data": digest.hexdigest(),
+        "references": label,
+        "embedding": comparison.embedding,
+        "test_fraction": comparison.test_fraction,
+        "crowd_sizes": list(comparison.crowd_sizes),
+        "aggregators": list(comparison.aggregators),
+    }
+    path = out / "comparison.json"
+    if path.exists():
+        held = json.loads(path.read_text(encoding="utf-8"))
+        differ = [key for key in identity if held.get(key) != identity[key]]
+        if differ:
+            raise CrowdLLMError(
+                f"{out} holds another comparison ({', '.join(f'{k}: {held.get(k)}' for k in differ)}); "
+                "give another --out, or delete that folder"
+            )
+        return
+    (out / "parts").mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".tmp")
+    table.to_csv(fresh, index=False)
+    fresh.replace(path)
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95 % interval over seeds of every metric: the table as people read it."""
+    from crowdllm.evaluation.intervals import mean_interval
+
+    keys = [c for c in COLUMNS if c not in ("seed", "value")]
+    rows = []
+    for key, group in table.groupby(keys, sort=False, dropna=False):
+        interval = mean_interval(group["value"].to_numpy(dtype=float))
+        rows.append([*key, interval.mean, interval.low, interval.high, len(group)])
+    return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "seeds"])

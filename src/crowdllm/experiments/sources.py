@@ -1,0 +1,125 @@
+"""Open what a user names: a study (a folder or a data set) and the references that go with it.
+
+A data set may carry options after a colon: `voting:format=approval`, `synthetic:people=200,problems=30`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from crowdllm.data.problems import Problems
+from crowdllm.data.study import Study
+from crowdllm.data.study_folder import load_study
+from crowdllm.datasets import DATASETS, load_dataset
+from crowdllm.datasets.recorded_answers import recorded_draws, recorded_sources
+from crowdllm.errors import ConfigError, CrowdLLMError, UnknownNameError, nearest
+from crowdllm.llm.elicit import elicit_references
+from crowdllm.llm.recorded import RecordedBackend
+from crowdllm.reference import Reference, References, combine
+
+REFERENCE_FILES = ("references.csv", "references.parquet")
+DEFAULT_REFERENCES = {"offensiveness": "gpt4", "voting": "gpt4-personas", "bfi": "elicited", "ev_attitudes": "elicited"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study with the place it came from: `dataset` is its registry name, or `folder` where it lies."""
+
+    study: Study
+    name: str
+    dataset: str = ""
+    folder: Path | None = None
+
+
+def open_study(text: str) -> Opened:
+    """The study in this folder, or the data set of this name; raises an error that lists both possibilities."""
+    folder = Path(text)
+    if folder.is_dir():
+        return Opened(load_study(folder), folder.resolve().name, folder=folder)
+    name, _, options = text.partition(":")
+    if name not in DATASETS:
+        near = nearest(name, DATASETS)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise CrowdLLMError(
+            f"{text!r} is neither a study folder nor a data set: give a folder with a study.toml (start one with "
+            f"`crowdllm new DIR`), or one of {', '.join(DATASETS)}{hint}"
+        )
+    return Opened(load_dataset(name, **_options(options)), name, dataset=name)
+
+
+def _options(text: str) -> dict[str, str | int | float]:
+    out: dict[str, str | int | float] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError(f"the data set option {part!r} is not of the form key=value")
+        out[key.strip()] = _number(value.strip())
+    return out
+
+
+def _number(text: str) -> str | int | float:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def reference_names(opened: Opened) -> list[str]:
+    """What --references may name for this study, besides paths of tables and `none`."""
+    if opened.dataset:
+        return recorded_sources(opened.dataset)
+    present = opened.folder is not None and any((opened.folder / f).is_file() for f in REFERENCE_FILES)
+    return ["recorded"] if present else []
+
+
+def open_references(opened: Opened, names: str | None, problems: Problems | None = None) -> References | None:
+    """The named sources for the study's problems (or others), or None for `none`.
+
+    names: comma-separated source names, paths of recorded tables, `all`, or None for the study's default.
+    """
+    problems = problems if problems is not None else opened.study.problems
+    valid = reference_names(opened)
+    if names is None:
+        default = DEFAULT_REFERENCES.get(opened.dataset, "")
+        names = default if default in valid else (valid[0] if valid else "none")
+    if names == "none":
+        return None
+    wanted = [n for n in valid if not n.endswith("-personas")] if names == "all" else _split(names)
+    return combine([_open(opened, name, problems, valid) for name in wanted], problems)
+
+
+def _split(names: str) -> list[str]:
+    wanted = [n.strip() for n in names.split(",") if n.strip()]
+    if not wanted:
+        raise ConfigError("--references names nothing; use `none` for no references")
+    return wanted
+
+
+def _open(opened: Opened, name: str, problems: Problems, valid: list[str]) -> Reference:
+    if opened.dataset and name in valid:
+        recorded = recorded_draws(opened.dataset, name)
+        return Reference(
+            name=recorded.name,
+            mode=recorded.mode,
+            problem_ids=recorded.problem_ids,
+            values_TKD=recorded.values_TKD,
+            distribution_TM=recorded.distribution_TM,
+            asked=recorded.draws,
+            unparsable=recorded.unparsable,
+            note=recorded.note,
+        )
+    path = Path(name)
+    if opened.folder is not None and name in valid:
+        path = next(opened.folder / f for f in REFERENCE_FILES if (opened.folder / f).is_file())
+    elif not path.is_file():
+        raise UnknownNameError("reference source", name, [*valid, "all", "none", "FILE.csv"], opened.name)
+    return read_references(path, name if name in valid else path.stem, opened.study, problems)
+
+
+def read_references(path: Path, name: str, study: Study, problems: Problems) -> Reference:
+    """Recorded answers in a table, parsed by the study's response type."""
+    backend = RecordedBackend.read(path, name)
+    return elicit_references(problems, study.response_type, backend, max(backend.draws, 1))

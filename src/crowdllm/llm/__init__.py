@@ -1,0 +1,8 @@
+"""LLM backends: where reference decisions come from. One file per backend, found by name."""
+
+from __future__ import annotations
+
+BACKENDS = {
+    "recorded": "crowdllm.llm.recorded:RecordedBackend",
+    "scripted": "crowdllm.llm.scripted:ScriptedBackend",
+}
