@@ -91,14 +91,10 @@ def interval(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["offensiveness", "bfi"])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument(
-        "--n", type=int, default=0, help="size of the crowds; 0 for as many as training people"
-    )
+    parser.add_argument("--n", type=int, default=0, help="size of the crowds; 0 for as many as training people")
     chosen = parser.parse_args()
     for name in chosen.data:
         began = time.perf_counter()
@@ -111,9 +107,7 @@ def main() -> None:
             cells = [interval([r[row][m] for r, *_ in results]) for m in MEASURES]
             paired = interval([r[row]["two-way TV"] - r["resample"]["two-way TV"] for r, *_ in results])
             print("".join(f"{cell:>20}" for cell in (row, *cells, paired)))
-        print(
-            f"log-score gain over independent columns: {interval([g for *_, g in results])} nats per person"
-        )
+        print(f"log-score gain over independent columns: {interval([g for *_, g in results])} nats per person")
         print(f"{time.perf_counter() - began:.0f} s")
 
 

@@ -444,6 +444,4 @@ def write_study(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_study(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "src/crowdllm/demo_study"
-    )
+    write_study(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "src/crowdllm/demo_study")

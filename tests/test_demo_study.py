@@ -129,9 +129,7 @@ def test_responses_approach_the_truth_as_the_crowd_grows(script: ModuleType) -> 
 def test_shipped_responses_fit_the_truth_by_chi_square() -> None:
     """Pearson's statistic has 4 degrees of freedom a problem; no problem stands out, nor does their sum."""
     responses, truth = table("responses"), table("truth").set_index("problem")[SHARES].astype(float)
-    counts = (
-        responses.groupby(["problem", "response"]).size().unstack(fill_value=0).loc[truth.index].to_numpy()
-    )
+    counts = responses.groupby(["problem", "response"]).size().unstack(fill_value=0).loc[truth.index].to_numpy()
     expected = truth.to_numpy() * counts.sum(axis=1, keepdims=True)
     chi_T = ((counts - expected) ** 2 / expected).sum(axis=1)
     assert chi_T.max() < stats.chi2.ppf(1 - 1e-3 / len(chi_T), df=4)
@@ -141,9 +139,7 @@ def test_shipped_responses_fit_the_truth_by_chi_square() -> None:
 
 def test_chi_square_would_notice_that_the_truth_is_of_other_problems() -> None:
     responses, truth = table("responses"), table("truth").set_index("problem")[SHARES].astype(float)
-    counts = (
-        responses.groupby(["problem", "response"]).size().unstack(fill_value=0).loc[truth.index].to_numpy()
-    )
+    counts = responses.groupby(["problem", "response"]).size().unstack(fill_value=0).loc[truth.index].to_numpy()
     expected = np.roll(truth.to_numpy(), 1, axis=0) * counts.sum(axis=1, keepdims=True)
     assert ((counts - expected) ** 2 / expected).sum() > 3 * 4 * len(counts)
 

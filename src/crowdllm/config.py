@@ -21,7 +21,7 @@ class CrowdConfig(_Settings):
 
     embedding: str = "tfidf"
     belief_width: int = Field(6, ge=0, le=64, description="Z: latent attitudes shared by a person's answers")
-    reference_penalties: tuple[float, ...] = (1.0, 10.0, 100.0)
+    reference_penalties: tuple[float, ...] = (3.0, 30.0, 300.0)
     embedding_penalties: tuple[float, ...] = (10.0, 30.0, 100.0, 1000.0)
     effect_variances: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
     folds: int = Field(4, ge=2, le=20)
@@ -48,7 +48,9 @@ class PaperConfig(_Settings):
     draws: int = Field(10, ge=1, description="J")
     weight: float = Field(1.0, ge=0, description="lambda, of the decision loss L2 in eq. (4)")
     learning_rate: float = Field(0.001, gt=0)
-    noise: float = Field(1.0, ge=0, description="sigma of the blender, in SDs of the scale's points; not printed in the paper")
+    noise: float = Field(
+        1.0, ge=0, description="sigma of the blender, in SDs of the scale's points; not printed in the paper"
+    )
     batch_size: int = Field(256, ge=1)
     max_epochs: int = Field(40, ge=1)
     patience: int = Field(5, ge=1)

@@ -24,7 +24,8 @@ MAX_TERMS, MAX_WIDTH = 20_000, 128
 class Embedder(Protocol):
     """A fitted map from texts to unit vectors."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(T, X) rows of length 1 (0 for a text without any known word)."""
@@ -68,7 +69,10 @@ class TfidfEmbedder:
         return _unit(np.asarray(vectorizer.transform(list(texts)) @ self.components_XW.T))
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-        return {"name": self.name, "terms": list(self.terms)}, {"idf": self.idf_W, "components": self.components_XW}
+        return {"name": self.name, "terms": list(self.terms)}, {
+            "idf": self.idf_W,
+            "components": self.components_XW,
+        }
 
 
 def _vectorizer(terms: Sequence[str] | None) -> Any:
@@ -76,7 +80,11 @@ def _vectorizer(terms: Sequence[str] | None) -> Any:
 
     vocabulary = None if terms is None else {term: i for i, term in enumerate(terms)}
     return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_TERMS, vocabulary=vocabulary, strip_accents="unicode"
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        max_features=MAX_TERMS,
+        vocabulary=vocabulary,
+        strip_accents="unicode",
     )
 
 

@@ -87,7 +87,7 @@ class References:
         return References(tuple(source.aligned(problems) for source in self.sources))
 
     def decisions(self, response_type: ResponseType, max_options: int) -> Array:
-        """y_ref: (T, 1) on the scale's numbers for scales, (T, M) shares for options; mean over sources, NaN if none."""
+        """y_ref: (T, 1) numbers for scales, (T, M) shares for options; the mean over sources, NaN if none."""
         parts = []
         for source in self.sources:
             summary = source.summary(response_type, max_options)
@@ -109,7 +109,7 @@ class References:
                 block, labels = _option_features(summary, problems.option_counts, source.soft)
             else:
                 block, labels = _scale_features(response_type, summary, source.soft)
-            missing = np.isnan(block).any(axis=1)
+            missing = np.asarray(np.isnan(block).any(axis=1))
             blocks += [np.where(missing[:, None], 0.0, block), missing[:, None].astype(float)]
             names += [f"{source.name}:{label}" for label in labels] + [f"{source.name}?missing"]
         if not blocks:

@@ -48,9 +48,7 @@ def test_unknown_aggregator_lists_choices():
 
 
 def test_unknown_setting_lists_the_methods_own():
-    with pytest.raises(
-        UnknownNameError, match=r"'max_iteration'.*'glad'.*m_step_tolerance.*'max_iterations'"
-    ):
+    with pytest.raises(UnknownNameError, match=r"'max_iteration'.*'glad'.*m_step_tolerance.*'max_iterations'"):
         aggregate(table((0, 0, 1)), SCALE, 1, 1, "glad", max_iteration=3)
 
 
@@ -63,9 +61,7 @@ def test_negative_or_nan_settings_are_refused():
 @pytest.mark.parametrize("method", LABEL_METHODS)
 @pytest.mark.parametrize("kind", ["continuous", "ballot", "points", "ranking"])
 def test_label_methods_refuse_other_types_and_name_those_that_apply(method, kind):
-    with pytest.raises(
-        ConfigError, match=rf"'{method}'.*ordinal or choice.*{kind}: choose from mean, median$"
-    ):
+    with pytest.raises(ConfigError, match=rf"'{method}'.*ordinal or choice.*{kind}: choose from mean, median$"):
         aggregate(none(3), TYPES[kind], 1, 1, method)
 
 

@@ -54,9 +54,7 @@ def test_points_equal_numpy_option_by_option(method):
     given = random_responses(3, lambda rng, n: rng.multinomial(10, [0.2, 0.5, 0.3], n))
     found = aggregate(given, Points(10, max_options=3), 12, 200, method)
     for t in range(12):
-        expected = (
-            NUMPY[method](given.values_RD[given.problem_R == t], axis=0) if t != 7 else np.full(3, np.nan)
-        )
+        expected = NUMPY[method](given.values_RD[given.problem_R == t], axis=0) if t != 7 else np.full(3, np.nan)
         np.testing.assert_allclose(found.decision_TD[t], expected, rtol=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""A small correct study as texts, and a way to write it to disk with some of its files replaced or left out."""
+"""A small correct study as texts, and a way to write it to disk with some files replaced or left out."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tables of any separator, encoding and line end are read as text cells, and rows count as in a spreadsheet."""
+"""Tables of any separator, encoding and line end are read as cells, and rows count as in a spreadsheet."""
 
 import csv
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_plain_utf8_with_commas_needs_no_note(tmp_path: Path) -> None:
 
 def test_latin1_note_shows_the_first_word_that_depends_on_it(tmp_path: Path) -> None:
     _, findings = read(tmp_path, PLAIN.encode("cp1252"))
-    assert (findings[0].row, findings[0].value) == (2, "ann,café,1")
+    assert (findings[0].row, findings[0].value) == (2, "café")
 
 
 def test_bytes_of_no_encoding_are_an_error_with_their_row(tmp_path: Path) -> None:

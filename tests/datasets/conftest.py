@@ -13,9 +13,7 @@ def mirror() -> Path:
     """The mirror folder; skips where there is none."""
     folder = os.environ.get("CROWDLLM_DATA_DIR", "")
     if not folder:
-        pytest.skip(
-            "set CROWDLLM_DATA_DIR to a folder with the published files (see crowdllm.datasets.download)"
-        )
+        pytest.skip("set CROWDLLM_DATA_DIR to a folder with the published files (see crowdllm.datasets.download)")
     return Path(folder)
 
 

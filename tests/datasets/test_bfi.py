@@ -13,9 +13,7 @@ from crowdllm.datasets.bfi import ITEMS, build, keying_agreement
 
 def test_hand_written_answers_become_a_study() -> None:
     answers = pd.DataFrame([["6"] * 25, ["1"] * 24 + [""]], columns=list(ITEMS))
-    answers = answers.assign(
-        rownames=["61617", "61618"], gender=["1", "2"], education=["", "5"], age=["16", "40"]
-    )
+    answers = answers.assign(rownames=["61617", "61618"], gender=["1", "2"], education=["", "5"], age=["16", "40"])
     dictionary = pd.DataFrame(
         {
             "rownames": [*ITEMS, "age"],

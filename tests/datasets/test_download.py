@@ -134,6 +134,4 @@ def test_no_connection_names_the_address_and_the_mirror_variable(cache: Path) ->
 
 
 def test_a_repository_address_names_the_commit() -> None:
-    assert (
-        github("owner/name", "abc", "d/e.csv") == "https://raw.githubusercontent.com/owner/name/abc/d/e.csv"
-    )
+    assert github("owner/name", "abc", "d/e.csv") == "https://raw.githubusercontent.com/owner/name/abc/d/e.csv"

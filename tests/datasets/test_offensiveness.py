@@ -33,9 +33,7 @@ def ratings(*rows: tuple[str, ...]) -> pd.DataFrame:
 
 def test_hand_written_ratings_become_a_study() -> None:
     study = build(
-        ratings(
-            ("10", "3", "NA", "5.0", *BOB), ("2", "1", "two", "1.0", *ANN), ("10", "1", "NA", "3.0", *ANN)
-        )
+        ratings(("10", "3", "NA", "5.0", *BOB), ("2", "1", "two", "1.0", *ANN), ("10", "1", "NA", "3.0", *ANN))
     )
     assert study.profiles.ids.tolist() == ["p1", "p3"]
     assert study.problems.ids.tolist() == ["2", "10"]
@@ -82,9 +80,7 @@ def test_published_ratings_are_those_of_the_file(published) -> None:
             strict=True,
         )
     )
-    assert triples == {
-        (f"p{row['user_id']}", row["instance_id"], float(row["offensiveness"])) for row in rows
-    }
+    assert triples == {(f"p{row['user_id']}", row["instance_id"], float(row["offensiveness"])) for row in rows}
     texts = dict(zip(study.problems.ids, study.problems.texts, strict=True))
     assert all(texts[row["instance_id"]] == row["text"] for row in rows)
 

@@ -128,9 +128,7 @@ def test_ballots_of_an_llm_are_legal_or_nan_and_counted(published, name: str) ->
     got = recorded_draws("voting", name)
     assert (got.values_TKD.shape, got.draws) == ((1, 180, 24), 180)
     assert got.mode == ("persona" if "personas" in name else "samples")
-    good = [
-        len(set(r["votes"])) == len(r["votes"]) == 5 and set(r["votes"]) <= set(range(1, 25)) for r in records
-    ]
+    good = [len(set(r["votes"])) == len(r["votes"]) == 5 and set(r["votes"]) <= set(range(1, 25)) for r in records]
     assert got.unparsable == good.count(False)
     for record, fine, row in zip(records, good, got.values_TKD[0], strict=True):
         if fine:

@@ -57,9 +57,7 @@ def test_known_checksums_are_sha256_and_repository_addresses_name_a_commit() -> 
         for file in card.files:
             assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
             if "githubusercontent" in file.url:
-                assert re.fullmatch(
-                    r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/.+", file.url
-                )
+                assert re.fullmatch(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{40}/.+", file.url)
 
 
 def test_cards_tell_whether_the_files_are_here(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,9 +57,7 @@ def test_scale_cells_count_blank_and_off_scale() -> None:
 
 def test_a_blank_level_is_missing_and_an_unknown_one_is_refused() -> None:
     column = ProfileColumn("size", "ordinal", ("small", "large"))
-    np.testing.assert_array_equal(
-        level_column(pd.Series(["large", "", "small"]), column, "t.csv"), [1, np.nan, 0]
-    )
+    np.testing.assert_array_equal(level_column(pd.Series(["large", "", "small"]), column, "t.csv"), [1, np.nan, 0])
     with pytest.raises(UnknownNameError, match="'Large'.*t.csv, column 'size'.*did you mean 'large'"):
         level_column(pd.Series(["Large"]), column, "t.csv")
 

@@ -35,9 +35,7 @@ def test_s5_is_exactly_five_and_approval_one_to_all(published) -> None:
     assert load_dataset("voting", format="approval").response_type == Ballot(1, 24, 24)
 
 
-@pytest.mark.parametrize(
-    ("format", "lost"), [("ranking", "order is lost"), ("cumulative", "how many is lost")]
-)
+@pytest.mark.parametrize(("format", "lost"), [("ranking", "order is lost"), ("cumulative", "how many is lost")])
 def test_formats_that_lost_something_say_so(published, format: str, lost: str) -> None:
     published("zurich_voting/data/lab_meta.csv")
     study = load_dataset("voting", format=format)

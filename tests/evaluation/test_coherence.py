@@ -116,9 +116,7 @@ def test_alpha_difference_of_every_scale() -> None:
     found = alpha_differences(human, simulated, ["b", "a", "b", "a", "b", None], np.ones(6), 1, 6)
     assert [(s.scale, s.items) for s in found] == [("a", 2), ("b", 3)]
     assert found[1].human == pytest.approx(cronbach_alpha(human[:, [0, 2, 4]], np.ones(3), 1, 6))
-    assert found[1].difference == pytest.approx(0.25 - 0.75, abs=0.04), (
-        "Spearman-Brown of .1 and .5, three items"
-    )
+    assert found[1].difference == pytest.approx(0.25 - 0.75, abs=0.04), "Spearman-Brown of .1 and .5, three items"
     with pytest.raises(MismatchError, match="5 scale names"):
         alpha_differences(human, simulated, ["a"] * 5, np.ones(6), 1, 6)
 
@@ -156,9 +154,7 @@ def test_alphas_of_the_personality_items_are_the_published_ones() -> None:
     folder = os.environ.get("CROWDLLM_DATA_DIR")
     path = Path(folder or ".") / "surveys" / "psych_bfi.csv"
     if not folder or not path.exists():
-        pytest.skip(
-            "set CROWDLLM_DATA_DIR to a folder that holds surveys/psych_bfi.csv (R package psych, data bfi)"
-        )
+        pytest.skip("set CROWDLLM_DATA_DIR to a folder that holds surveys/psych_bfi.csv (R package psych, data bfi)")
     with path.open() as file:
         rows = list(csv.DictReader(file))
     # Keying and raw alphas as in the manual of the R package psych (scoreItems on bfi).

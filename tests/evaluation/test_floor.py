@@ -98,9 +98,7 @@ def test_floor_of_choices_with_their_own_options() -> None:
     options = tuple(tuple("abcde"[:n]) for n in count_T)
     floor = human_floor(study(Choice(5), problem_R, value, 300, options), draws=10)
     found = floor.histogram
-    np.testing.assert_allclose(
-        [found.cosine, found.wd_heights, found.kl, found.js], np.mean(truths, axis=0), rtol=0.08
-    )
+    np.testing.assert_allclose([found.cosine, found.wd_heights, found.kl, found.js], np.mean(truths, axis=0), rtol=0.08)
     assert np.isnan([found.avg_wd, floor.crps]).all()
     assert floor.decisions == {}
 
@@ -145,9 +143,7 @@ def test_floor_of_votes_is_what_other_voters_score(crowd_size: int | None) -> No
             other = 36 * rate_D if crowd_size is None else ballots(crowd_size).sum(axis=0)
             found = vote_metrics(ballots(36).sum(axis=0), other)
             truths.append([found.mae, found.rmse, found.cosine, found.wd_heights])
-        test = study(
-            Ballot(5, 5, 24), np.zeros(36, dtype=int), human, 1, (tuple("abcdefghijklmnopqrstuvwx"),)
-        )
+        test = study(Ballot(5, 5, 24), np.zeros(36, dtype=int), human, 1, (tuple("abcdefghijklmnopqrstuvwx"),))
         floor = vote_floor(test, crowd_size, seed, draws=15)
         floors.append([floor.mae, floor.rmse, floor.cosine, floor.wd_heights])
     np.testing.assert_allclose(np.mean(floors, axis=0)[:3], np.mean(truths, axis=0)[:3], rtol=0.05)
@@ -238,9 +234,7 @@ def test_prior_finds_the_concentration_that_counts_were_drawn_with() -> None:
     mixture = fit_dirichlet_mixture(counts_TM)
     assert len(mixture.weight_K) == 1, "one Dirichlet made them"
     np.testing.assert_allclose(mixture.alpha_KM[0], alpha_M, rtol=0.12)
-    symmetric = fit_dirichlet_mixture(
-        rng.multinomial(10, rng.dirichlet(np.ones(3) * 2, size=4000)), symmetric=True
-    )
+    symmetric = fit_dirichlet_mixture(rng.multinomial(10, rng.dirichlet(np.ones(3) * 2, size=4000)), symmetric=True)
     np.testing.assert_allclose(symmetric.alpha_KM[0], 2, rtol=0.12)
 
 
@@ -253,9 +247,7 @@ def test_prior_tells_two_kinds_of_problems_apart() -> None:
 
 def test_posterior_draws_average_to_the_conjugate_mean() -> None:
     counts_TM = np.array([[3.0, 1, 0], [0, 0, 0]])
-    mixture = fit_dirichlet_mixture(
-        np.random.default_rng(0).multinomial(5, [0.5, 0.3, 0.2], size=50).astype(float)
-    )
+    mixture = fit_dirichlet_mixture(np.random.default_rng(0).multinomial(5, [0.5, 0.3, 0.2], size=50).astype(float))
     assert len(mixture.weight_K) == 1
     rng = np.random.default_rng(1)
     draws = np.array([draw_shares(mixture, counts_TM, rng) for _ in range(2000)])
@@ -269,9 +261,7 @@ def test_floor_of_offensiveness_agrees_with_the_unbiased_error_of_its_means() ->
     folder = os.environ.get("CROWDLLM_DATA_DIR")
     path = Path(folder or ".") / "popquorn_offensiveness" / "raw_data.csv"
     if not folder or not path.exists():
-        pytest.skip(
-            "set CROWDLLM_DATA_DIR to a folder that holds popquorn_offensiveness/raw_data.csv (POPQUORN)"
-        )
+        pytest.skip("set CROWDLLM_DATA_DIR to a folder that holds popquorn_offensiveness/raw_data.csv (POPQUORN)")
     with path.open() as file:
         rows = [(row["instance_id"], float(row["offensiveness"])) for row in csv.DictReader(file)]
     _, problem_R = np.unique([r[0] for r in rows], return_inverse=True)
@@ -280,6 +270,4 @@ def test_floor_of_offensiveness_agrees_with_the_unbiased_error_of_its_means() ->
     n_T = response_counts(test.responses, 1500)
     mean_T = np.bincount(problem_R, weights=level_R) / n_T
     variance_T = np.bincount(problem_R, weights=(level_R - mean_T[problem_R]) ** 2) / (n_T - 1)
-    assert human_floor(test).decisions["mean"].rmse == pytest.approx(
-        np.sqrt((variance_T / n_T).mean()), rel=0.03
-    )
+    assert human_floor(test).decisions["mean"].rmse == pytest.approx(np.sqrt((variance_T / n_T).mean()), rel=0.03)

@@ -59,9 +59,7 @@ def test_bootstrap_of_a_mean_is_as_wide_as_its_standard_error() -> None:
 
 def test_bootstrap_takes_any_statistic_of_rows() -> None:
     pairs = np.array([[1.0, 2.0], [1.0, 2.0]])
-    found = bootstrap_interval(
-        pairs, 0, statistic=lambda rows: float(rows[:, 1].sum() / rows[:, 0].sum()), draws=5
-    )
+    found = bootstrap_interval(pairs, 0, statistic=lambda rows: float(rows[:, 1].sum() / rows[:, 0].sum()), draws=5)
     assert (found.mean, found.low, found.high) == (2, 2, 2)
 
 

@@ -91,9 +91,7 @@ def test_distances_are_symmetric_and_bounded(p: np.ndarray, q: np.ndarray) -> No
 
 @given(shares(), shares(), st.permutations(range(5)))
 @settings(max_examples=40, deadline=None)
-def test_only_the_scale_distance_knows_the_order_of_levels(
-    p: np.ndarray, q: np.ndarray, order: list[int]
-) -> None:
+def test_only_the_scale_distance_knows_the_order_of_levels(p: np.ndarray, q: np.ndarray, order: list[int]) -> None:
     for distance in (distances.cosine, distances.js, distances.kl, distances.wasserstein_heights):
         np.testing.assert_allclose(distance(p[:, order], q[:, order]), distance(p, q), atol=1e-9)
     reverse = slice(None, None, -1)
@@ -185,17 +183,13 @@ def test_ensemble_score_by_hand_and_against_all_pairs() -> None:
     rng = np.random.default_rng(0)
     sample, value = rng.normal(size=(3, 7)), rng.normal(size=3)
     pairs = np.abs(sample[:, :, None] - sample[:, None]).mean(axis=(1, 2)) / 2
-    assert crps_ensemble(sample, value) == pytest.approx(
-        (np.abs(sample - value[:, None]).mean(1) - pairs).mean()
-    )
+    assert crps_ensemble(sample, value) == pytest.approx((np.abs(sample - value[:, None]).mean(1) - pairs).mean())
 
 
 def test_ensemble_of_levels_scores_as_its_histogram() -> None:
     sample = np.array([[1.0, 1, 2, 5]])
     histogram = np.array([[0.5, 0.25, 0, 0, 0.25]])
-    assert crps_ensemble(sample, np.array([3.0])) == pytest.approx(
-        crps(histogram, np.array([2]), FIVE.points)
-    )
+    assert crps_ensemble(sample, np.array([3.0])) == pytest.approx(crps(histogram, np.array([2]), FIVE.points))
 
 
 @pytest.mark.parametrize("score", [nll, lambda p, y: crps(p, y, (1, 2, 3))], ids=["nll", "crps"])

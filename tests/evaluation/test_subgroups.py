@@ -109,9 +109,7 @@ def test_fewer_people_have_a_higher_floor() -> None:
 def test_a_group_the_crowd_lacks_has_no_score() -> None:
     human = two_towns(0, 2)
     only_north = two_towns(0, 2)
-    only_north = replace(
-        only_north, responses=only_north.responses.take(only_north.responses.values_RD[:, 0] == 0)
-    )
+    only_north = replace(only_north, responses=only_north.responses.take(only_north.responses.values_RD[:, 0] == 0))
     south = subgroup_wd(human, only_north, min_people=20, draws=2).groups[1]
     assert south.problems == 0
     assert np.isnan(south.avg_wd)

@@ -20,9 +20,7 @@ from crowdllm.data.responses import Responses
 from crowdllm.responses.ordinal import Ordinal
 
 crowdkit = pytest.importorskip("crowdkit.aggregation", reason="pip install 'crowdllm[test]' brings crowd-kit")
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:crowdkit", "ignore::RuntimeWarning:crowdkit"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:crowdkit", "ignore::RuntimeWarning:crowdkit")
 
 # problems, participants, share of the pairs that exist, levels
 SIZES = [(4, 3, 0.9, 2), (12, 6, 0.7, 3), (40, 15, 0.4, 5), (150, 40, 0.15, 7), (400, 60, 0.12, 4)]
@@ -84,9 +82,7 @@ def test_dawid_skene(problems, people, share, levels, kind, seed):
     assert found.iterations == len(theirs.loss_history_)
     compare(found, theirs, levels, atol=2e-10)
     for worker, errors in theirs.errors_.groupby(level="worker"):
-        right = sum(
-            theirs.priors_[c] * errors.loc[(worker, c), c] for c in errors.index.get_level_values("label")
-        )
+        right = sum(theirs.priors_[c] * errors.loc[(worker, c), c] for c in errors.index.get_level_values("label"))
         assert found.skill_N[worker] == pytest.approx(right, abs=1e-8)
 
 

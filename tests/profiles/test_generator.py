@@ -71,9 +71,7 @@ def test_dependence_between_columns_of_different_kinds_is_learned() -> None:
     found = margin_distances(real, made).set_index("columns")["distance"]
     shuffled = made.values_NC.copy()
     shuffled[:, 1] = np.random.default_rng(0).permutation(shuffled[:, 1])
-    independent = margin_distances(real, Profiles(COLUMNS, made.ids, shuffled)).set_index("columns")[
-        "distance"
-    ]
+    independent = margin_distances(real, Profiles(COLUMNS, made.ids, shuffled)).set_index("columns")["distance"]
     assert found["class x age"] < 0.15
     assert independent["class x age"] > 0.5
 
@@ -85,9 +83,7 @@ def test_margins_are_those_of_the_people_and_missing_stays_missing() -> None:
         for level in (0, 1, 2):
             share = (train.values_NC[:, c] == level).mean()
             assert (made.values_NC[:, c] == level).mean() == pytest.approx(share, abs=0.02)
-    assert np.isnan(made.values_NC[:, 1]).mean() == pytest.approx(
-        np.isnan(train.values_NC[:, 1]).mean(), abs=0.015
-    )
+    assert np.isnan(made.values_NC[:, 1]).mean() == pytest.approx(np.isnan(train.values_NC[:, 1]).mean(), abs=0.015)
     assert made.values_NC[:, 2].mean() == pytest.approx(train.values_NC[:, 2].mean(), abs=0.7)
 
 
@@ -126,9 +122,7 @@ def test_three_people_no_columns_all_missing_and_one_level_work() -> None:
     empty = ProfileGenerator.fit(people([(np.nan, np.nan, np.nan)] * 40, *COLUMNS)).recruit(5, 0)
     assert np.isnan(empty.values_NC).all()
     only = ProfileColumn("only", "categorical", ("x",))
-    assert (
-        ProfileGenerator.fit(people([(0, 1), (0, 2)] * 30, only, AGE)).recruit(9, 0).values_NC[:, 0] == 0
-    ).all()
+    assert (ProfileGenerator.fit(people([(0, 1), (0, 2)] * 30, only, AGE)).recruit(9, 0).values_NC[:, 0] == 0).all()
     assert len(FITTED.recruit(0, 0)) == 0
 
 
@@ -210,18 +204,14 @@ def test_filter_that_nobody_can_satisfy_says_how_many_people_do() -> None:
     with pytest.raises(ConfigError, match=r"gender = Non-binary \(0 of 600 training people") as caught:
         FITTED.recruit(5, 0, where={"gender": ["Non-binary"], "age": (18, 200)})
     assert "age = 18 to 200 (600 of 600 training people" in str(caught.value)
-    with pytest.raises(
-        ConfigError, match=r"age = 90 to inf \(0 of 600 training people; the column has 18 to 79"
-    ):
+    with pytest.raises(ConfigError, match=r"age = 90 to inf \(0 of 600 training people; the column has 18 to 79"):
         FITTED.recruit(5, 0, where={"age": (90, None)})
     assert FITTED.share({"age": (90, None)}) == 0
 
 
 def test_saved_generator_recruits_the_same_people() -> None:
     source = ProfileGenerator.fit(
-        people(
-            np.random.default_rng(0).normal(size=(50, 1)), ProfileColumn("score", "numeric", label="a score")
-        )
+        people(np.random.default_rng(0).normal(size=(50, 1)), ProfileColumn("score", "numeric", label="a score"))
     )
     for generator in (FITTED, source, FITTED.restricted({"age": (20, 33)})):
         state = json.loads(json.dumps(generator.to_dict(), allow_nan=False))

@@ -45,9 +45,7 @@ def test_filter_that_nobody_meets_leaves_no_class() -> None:
 def test_margins_that_contradict_each_other_are_reported() -> None:
     diagonal = Mixture(np.array([0.5, 0.5]), (np.eye(2), np.eye(2)))
     with pytest.raises(ConfigError, match="did not converge"):
-        rake_mixture(
-            diagonal, {0: (np.arange(2), np.array([0.5, 0.5])), 1: (np.arange(2), np.array([0.3, 0.7]))}
-        )
+        rake_mixture(diagonal, {0: (np.arange(2), np.array([0.5, 0.5])), 1: (np.arange(2), np.array([0.3, 0.7]))})
 
 
 def two_kinds(n: int, seed: int) -> np.ndarray:
@@ -60,9 +58,7 @@ def two_kinds(n: int, seed: int) -> np.ndarray:
 def test_hidden_kinds_are_found() -> None:
     codes = two_kinds(2000, 0)
     margins = [np.bincount(code, minlength=2) / 2000 for code in codes.T]
-    fitted = expectation_maximisation(
-        codes, margins, np.ones(2000), 2, 3.0, np.random.default_rng(0), restarts=3
-    )
+    fitted = expectation_maximisation(codes, margins, np.ones(2000), 2, 3.0, np.random.default_rng(0), restarts=3)
     order = np.argsort(fitted.class_K)
     np.testing.assert_allclose(fitted.class_K[order], [0.4, 0.6], atol=0.05)
     for table in fitted.tables:
@@ -88,9 +84,7 @@ def test_fit_has_exactly_the_weighted_margins() -> None:
 def test_no_class_stands_for_fewer_than_five_people() -> None:
     codes = np.random.default_rng(0).integers(0, 4, (60, 5))
     margins = [np.bincount(code, minlength=4) / 60 for code in codes.T]
-    fitted = expectation_maximisation(
-        codes, margins, np.ones(60), 20, 3.0, np.random.default_rng(0), restarts=2
-    )
+    fitted = expectation_maximisation(codes, margins, np.ones(60), 20, 3.0, np.random.default_rng(0), restarts=2)
     # class_K = (people + .5) / (60 + .5 K)
     people = fitted.class_K * (60 + 0.5 * len(fitted.class_K)) - 0.5
     assert people.min() >= 5 - 1e-9

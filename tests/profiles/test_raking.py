@@ -144,9 +144,7 @@ def test_contradicting_targets_report_that_they_do_not_converge() -> None:
 )
 def test_weights_that_are_none_are_refused(weights: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        rake(
-            people([(0,), (1,)], GENDER), {"gender": {"Woman": 0.5, "Man": 0.5}}, weights_N=np.array(weights)
-        )
+        rake(people([(0,), (1,)], GENDER), {"gender": {"Woman": 0.5, "Man": 0.5}}, weights_N=np.array(weights))
 
 
 def test_no_margins_leave_the_weights_alone_and_nobody_cannot_be_raked() -> None:

@@ -71,9 +71,7 @@ def aggregate(
         if setting not in known:
             raise UnknownNameError("setting", setting, known, f"aggregator {method!r}")
         if not settings[setting] >= 0:
-            raise ConfigError(
-                f"{setting} of aggregator {method!r} cannot be {settings[setting]}: allowed is 0 or more"
-            )
+            raise ConfigError(f"{setting} of aggregator {method!r} cannot be {settings[setting]}: allowed is 0 or more")
     option_counts = option_counts if response_type.has_options else None
     check_fit(responses, response_type, problem_count, participant_count, option_counts)
     return cast(
@@ -97,8 +95,7 @@ def check_fit(
     """Raises MismatchError, naming the first offender, unless all responses fit the study and its scale."""
     if option_counts is not None and option_counts.shape != (problem_count,):
         raise MismatchError(
-            f"option_counts needs one number for each of {problem_count} problems, "
-            f"not the shape {option_counts.shape}"
+            f"option_counts needs one number for each of {problem_count} problems, not the shape {option_counts.shape}"
         )
     for what, position_R, count in (
         ("problem", responses.problem_R, problem_count),

@@ -54,9 +54,7 @@ def glad(
     others_R = np.log(np.maximum(present_T - 1, 1))[labels.problem_R]
     telling_R = (present_T > 1)[labels.problem_R]
     cell_R = labels.problem_R * levels + labels.level_R
-    objective = negative_q(
-        labels.problem_R[telling_R], labels.participant_R[telling_R], problems, participants
-    )
+    objective = negative_q(labels.problem_R[telling_R], labels.participant_R[telling_R], problems, participants)
     cells = float(present_T[labels.problem_R].sum())
     theta = np.full(participants + problems, PRIOR_MEAN)
     posterior_TM = e_step(theta, labels, cell_R, others_R)

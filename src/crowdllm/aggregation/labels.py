@@ -65,9 +65,7 @@ def read_labels(
     level_M, level_R = compact(responses.values_RD[:, 0].astype(np.int64), levels)
     problem_T, problem_R = compact(responses.problem_R, problem_count)
     participant_N, participant_R = compact(responses.participant_R, participant_count)
-    sorted_R = sort_labels(
-        problem_R, participant_R, level_R, (len(problem_T), len(participant_N), len(level_M))
-    )
+    sorted_R = sort_labels(problem_R, participant_R, level_R, (len(problem_T), len(participant_N), len(level_M)))
     present_TM = np.ones((len(problem_T), len(level_M)), dtype=bool)
     if response_type.has_options and option_counts is not None:
         present_TM = level_M < option_counts[problem_T, None]
@@ -122,11 +120,7 @@ def label_aggregate(
 ) -> Aggregate:
     """The `Aggregate` over the whole study: unanswered problems NaN, levels that nobody gave 0."""
     problems, participants, levels = labels.study_shape
-    points_M = (
-        np.array(response_type.points)
-        if isinstance(response_type, Ordinal)
-        else np.arange(levels, dtype=float)
-    )
+    points_M = np.array(response_type.points) if isinstance(response_type, Ordinal) else np.arange(levels, dtype=float)
     decision_TD = np.full((problems, 1), np.nan)
     decision_TD[labels.problem_T, 0] = points_M[labels.level_M[decide(distribution_TM)]]
     study_TM = np.full((problems, levels), np.nan)

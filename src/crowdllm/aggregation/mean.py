@@ -25,9 +25,7 @@ def mean(
     """The mean of every problem; arguments, shapes and errors as in `aggregate`."""
     problem_R = responses.problem_R
     if isinstance(response_type, Ordinal):
-        sum_TD = (
-            level_counts(responses, response_type, problem_count) @ np.array(response_type.points)[:, None]
-        )
+        sum_TD = level_counts(responses, response_type, problem_count) @ np.array(response_type.points)[:, None]
     else:
         score_RD = scores(responses, response_type)
         if response_type.kind == "continuous":

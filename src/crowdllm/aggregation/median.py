@@ -39,9 +39,7 @@ def median(
 
 def level_median(below_TM: Ints, count_T: Ints, points_M: Floats) -> Floats:
     """(T, 1) median from the number of responses at or below each level, with no sorting."""
-    low_T, high_T = (
-        (below_TM <= rank_T[:, None]).sum(axis=1) for rank_T in ((count_T - 1) // 2, count_T // 2)
-    )
+    low_T, high_T = ((below_TM <= rank_T[:, None]).sum(axis=1) for rank_T in ((count_T - 1) // 2, count_T // 2))
     median_T1 = np.full((len(count_T), 1), np.nan)
     known = count_T > 0
     median_T1[known, 0] = (points_M[low_T[known]] + points_M[high_T[known]]) / 2

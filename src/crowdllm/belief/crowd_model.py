@@ -114,10 +114,18 @@ def fit_crowd(
 
     Everything that is chosen (penalties, number of epochs) is chosen inside `train`.
     """
+    from crowdllm.belief.threads import one_thread
+
+    with one_thread():
+        return _fit(train, references, config or CrowdConfig(), seed, progress)
+
+
+def _fit(
+    train: Study, references: References | None, config: CrowdConfig, seed: int, progress: Progress | None
+) -> CrowdModel:
     from crowdllm.belief.personal import center_profiles
     from crowdllm.belief.training import train_personal
 
-    config = config or CrowdConfig()
     response_type = with_unit(train.response_type, train.responses)
     embedder = fit_embedder(config.embedding, item_texts(train.problems, response_type), seed)
     items = make_items(train.problems, response_type, embedder, references)

@@ -37,7 +37,9 @@ class PersonalTerms(NamedTuple):
 class PersonalModel(nn.Module):
     """Parameters of delta_it; double precision, so that results do not depend on the order of summation."""
 
-    def __init__(self, item_count: int, features: int, profile_width: int, has_options: bool, config: CrowdConfig) -> None:
+    def __init__(
+        self, item_count: int, features: int, profile_width: int, has_options: bool, config: CrowdConfig
+    ) -> None:
         super().__init__()
         width = config.belief_width
         self.config, self.has_options = config, has_options

@@ -4,12 +4,11 @@ Raw parameters of a problem are linear in its reference features and embedding,
 
     raw_t = b + a log p_ref,t + W_ref f_ref,t + W_x x_t + r_t,
 
-and become a response distribution through the response type. b is the pooled histogram; a in {0, 1} says whether
-the prior is the pooled histogram or the LLM's own distribution (where it gave one); W_ref and W_x have normal priors
-whose precisions, and a, are chosen by the log score on held-out training problems; r_t is a problem's own effect,
-normal with a variance chosen on held-out responses, and zero for problems nobody answered. The fit is the
-penalised maximum likelihood, by L-BFGS: the same number every time, and in place of the paper's problem-level mean
-of delta_it, which it fits by stochastic gradient with no penalty.
+and become a response distribution through the response type. b is the pooled histogram; a in {0, 1} says whether the prior is the pooled histogram or the LLM's own distribution
+(where it gave one); W_ref and W_x have normal priors. Candidates for a and the precisions are averaged, weighted by
+their log score on held-out training problems; r_t is a problem's own effect, normal with a variance chosen on held-out
+responses, and zero for problems nobody answered. The fit is the penalised maximum likelihood, by L-BFGS: the same number
+every time, in place of the paper's problem-level mean of delta_it, fitted by stochastic gradient with no penalty.
 
 Shapes: T problems, I items, F features, W raw width, R responses.
 """
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[np.float64]
+Candidate = tuple[bool, float, float]
+"""Whether the prior is the reference distribution, penalty on reference weights, penalty on embedding weights."""
+FEW_PEOPLE = 12
 
 
 @dataclass(frozen=True)
@@ -105,20 +107,32 @@ def fit_population(
     """Choose the penalties on held-out problems, fit, then add the own effects of the problems that were answered."""
     fitter = _Fitter(items, response_type, has_soft_reference=_log_share_columns(items, response_type) is not None)
     answers = Answers.of(responses)
-    answered = np.unique(answers.problem_B)
-    chosen, scores = _tune(fitter, answers, answered, config, seed)
-    weights, intercept, extras = fitter.fit(answers, *chosen)
+    candidates, share, scores = _tune(fitter, responses, config, seed)
+    weights, intercept, extras = _averaged(fitter, answers, candidates, share)
+    chosen = candidates[int(np.argmax(share))]
     variance, effect_scores = _tune_effects(fitter, responses, weights, intercept, extras, config, seed)
     effects = fitter.effects(answers, weights, intercept, extras, variance)
     tuned = {
         "reference_prior": bool(chosen[0]),
         "reference_penalty": chosen[1],
         "embedding_penalty": chosen[2],
+        "weight": round(float(share.max()), 4),
         "effect_variance": variance,
         "held_out_log_score": scores,
         "effect_log_score": effect_scores,
     }
     return PopulationModel(fitter.center, weights, intercept, extras, effects, items.keys, tuned)
+
+
+def _averaged(
+    fitter: _Fitter, answers: Answers, candidates: list[Candidate], share: Array
+) -> tuple[Array, Array, Array]:
+    """Parameters averaged over candidates: raw parameters are linear in them, so this averages the predictions."""
+    used = np.flatnonzero(share >= 0.01 * share.max())
+    fits = [fitter.fit(answers, *candidates[c]) for c in used]
+    weight = share[used] / share[used].sum()
+    weights, intercept, extras = (sum(w * f[k] for w, f in zip(weight, fits, strict=True)) for k in range(3))
+    return np.asarray(weights), np.asarray(intercept), np.asarray(extras)
 
 
 def _log_share_columns(items: Items, response_type: ResponseType) -> list[NDArray[np.int64]] | None:
@@ -166,13 +180,24 @@ class _Fitter:
         return mean
 
     def log_lik(self, raw_IW: torch.Tensor, extras: torch.Tensor, answers: Answers) -> torch.Tensor:
+        """Log-likelihood of all answers."""
+        import torch
+
+        log_prob = self._log_prob(raw_IW, extras, answers.problem_B, answers.values_BD)
+        return (log_prob * torch.from_numpy(answers.count_B)).sum()
+
+    def response_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, responses: Responses) -> torch.Tensor:
+        """(R,) log probability of each response."""
+        return self._log_prob(raw_IW, extras, responses.problem_R, responses.values_RD)
+
+    def _log_prob(
+        self, raw_IW: torch.Tensor, extras: torch.Tensor, problem_B: NDArray[np.int64], values_BD: Array
+    ) -> torch.Tensor:
         import torch
 
         raw_TW = assemble(raw_IW, extras, self.item_TU, self.type.has_options)
-        where = torch.from_numpy(answers.problem_B)
-        params = self.type.base(raw_TW)[where]
-        log_prob = self.type.log_prob(params, torch.from_numpy(answers.values_BD), self.counts[where])
-        return (log_prob * torch.from_numpy(answers.count_B)).sum()
+        where = torch.from_numpy(problem_B)
+        return self.type.log_prob(self.type.base(raw_TW)[where], torch.from_numpy(values_BD), self.counts[where])
 
     def fit(
         self, answers: Answers, use_reference: bool, reference_penalty: float, embedding_penalty: float
@@ -230,35 +255,101 @@ def _minimise(loss: Any, parameters: list[torch.Tensor], iterations: int = 80) -
 
 
 def _tune(
-    fitter: _Fitter, answers: Answers, answered: NDArray[np.int64], config: CrowdConfig, seed: int
-) -> tuple[tuple[bool, float, float], dict[str, float]]:
-    """The prior and penalties with the best log score on held-out problems (middle of the grid when there are too few)."""
+    fitter: _Fitter, responses: Responses, config: CrowdConfig, seed: int
+) -> tuple[list[Candidate], Array, dict[str, float]]:
+    """Candidates and their weights, from the log scores of what each fold holds out.
+
+    Weights are pseudo-Bayesian model averaging with the Bayesian bootstrap (Yao, Vehtari, Simpson, Gelman 2018): with
+    many held-out units one candidate takes all, with few nothing is staked on noise. With too few problems to hold
+    any out, the middle of the grid is taken.
+    """
     priors = [False, True] if fitter.has_soft_reference else [False]
     references = config.reference_penalties if fitter.reference_width else config.reference_penalties[:1]
+    folds = _folds(responses, config, seed)
+    if not folds:
+        return (
+            [(priors[-1], references[len(references) // 2], config.embedding_penalties[-2])],
+            np.ones(1),
+            {},
+        )
     candidates = list(product(priors, references, config.embedding_penalties))
+    scores_CU = np.array([_held_out_scores(fitter, candidate, folds) for candidate in candidates])
+    weights = average_weights(scores_CU, generator(seed, "population:bootstrap"))
+    mean = scores_CU.sum(axis=1) / sum(len(fold.held) for fold in folds)
+    named = {
+        f"reference_prior={c[0]} penalties={c[1]:g},{c[2]:g}": round(float(m), 6)
+        for c, m in zip(candidates, mean, strict=True)
+    }
+    return candidates, weights, named
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Responses to fit on, responses held out, and which unit (problem, or person) each of those belongs to."""
+
+    inside: Answers
+    held: Responses
+    unit_H: NDArray[np.int64]
+    units: int
+
+
+def _folds(responses: Responses, config: CrowdConfig, seed: int) -> list[_Fold]:
+    """Folds over problems; over problems crossed with people where few people answered.
+
+    The answers of one person go together. Where three people gave all training responses, their strictness looks
+    like the population's on any problem, and only a person who was left out tells otherwise.
+    """
+    answered, people = np.unique(responses.problem_R), np.unique(responses.participant_R)
     if len(answered) < config.min_problems_to_tune:
-        middle = (priors[-1], references[len(references) // 2], config.embedding_penalties[-2])
-        return middle, {}
+        return []
     order = generator(seed, "population:folds").permutation(answered)
-    folds = np.array_split(order, config.folds)
-    scores: dict[str, float] = {}
-    best, best_score = candidates[0], -np.inf
-    for candidate in candidates:
-        total = 0.0
-        for fold in folds:
-            held = np.zeros(len(fitter.items.problems), dtype=bool)
-            held[fold] = True
-            weights, intercept, extras = fitter.fit(answers.where(~held), *candidate)
-            total += _score(fitter, weights, intercept, extras, answers.where(held))
-        mean = total / answers.count_B.sum()
-        scores[f"reference_prior={candidate[0]} penalties={candidate[1]:g},{candidate[2]:g}"] = round(mean, 6)
-        if mean > best_score:
-            best, best_score = candidate, mean
-    return best, scores
+    problem_folds = np.array_split(order, config.folds)
+    if len(people) >= FEW_PEOPLE or len(people) < 2:
+        people_folds = [np.zeros(0, dtype=np.int64)]
+    else:
+        shuffled = generator(seed, "population:people").permutation(people)
+        people_folds = np.array_split(shuffled, min(config.folds, len(people)))
+    folds = []
+    for problems, group in product(problem_folds, people_folds):
+        problem, person = np.isin(responses.problem_R, problems), np.isin(responses.participant_R, group)
+        inside, held = (~problem & ~person, problem & person) if len(group) else (~problem, problem)
+        if not inside.any() or not held.any():
+            continue
+        out = responses.take(held)
+        unit, units = (out.participant_R, people) if len(group) else (out.problem_R, answered)
+        folds.append(_Fold(Answers.of(responses.take(inside)), out, np.searchsorted(units, unit), len(units)))
+    return folds
+
+
+def _held_out_scores(fitter: _Fitter, candidate: Candidate, folds: list[_Fold]) -> Array:
+    """(units,) summed log score of the held-out responses of each problem (or person)."""
+    import torch
+
+    total = np.zeros(folds[0].units)
+    for fold in folds:
+        weights, intercept, extras = fitter.fit(fold.inside, *candidate)
+        raw = fitter.features @ torch.from_numpy(weights) + torch.from_numpy(intercept)
+        scores = fitter.response_scores(raw, torch.from_numpy(extras), fold.held).numpy()
+        total += np.bincount(fold.unit_H, scores, minlength=fold.units)
+    return total
+
+
+def average_weights(scores_CU: Array, rng: np.random.Generator, draws: int = 500) -> Array:
+    """(C,) weights of the candidates, averaged over Bayesian-bootstrap weights of the held-out units."""
+    units = scores_CU.shape[1]
+    share_SU = rng.dirichlet(np.ones(units), size=draws) * units
+    total_SC = share_SU @ scores_CU.T
+    weight_SC = np.exp(total_SC - total_SC.max(axis=1, keepdims=True))
+    return (weight_SC / weight_SC.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
 def _score(
-    fitter: _Fitter, weights: Array, intercept: Array, extras: Array, answers: Answers, effects: Array | None = None
+    fitter: _Fitter,
+    weights: Array,
+    intercept: Array,
+    extras: Array,
+    answers: Answers,
+    effects: Array | None = None,
 ) -> float:
     import torch
 
@@ -269,7 +360,13 @@ def _score(
 
 
 def _tune_effects(
-    fitter: _Fitter, responses: Responses, weights: Array, intercept: Array, extras: Array, config: CrowdConfig, seed: int
+    fitter: _Fitter,
+    responses: Responses,
+    weights: Array,
+    intercept: Array,
+    extras: Array,
+    config: CrowdConfig,
+    seed: int,
 ) -> tuple[float, dict[str, float]]:
     """The variance of problems' own effects with the best log score on held-out responses."""
     if len(responses) < 10:
@@ -279,7 +376,10 @@ def _tune_effects(
     for variance in config.effect_variances:
         total = 0.0
         for fold in range(3):
-            inside, outside = Answers.of(responses.take(fold_R != fold)), Answers.of(responses.take(fold_R == fold))
+            inside, outside = (
+                Answers.of(responses.take(fold_R != fold)),
+                Answers.of(responses.take(fold_R == fold)),
+            )
             effects = fitter.effects(inside, weights, intercept, extras, variance)
             total += _score(fitter, weights, intercept, extras, outside, effects)
         scores[variance] = total / len(responses)

@@ -186,9 +186,7 @@ class _Run:
             self.optimiser.step()
         return float(posterior.kl().mean()), -float(fit.detach()) / max(rows, 1), float(penalty.detach())
 
-    def train(
-        self, rows: NDArray[np.int64], epochs: int, history: list[EpochTerms], progress: Progress | None
-    ) -> None:
+    def train(self, rows: NDArray[np.int64], epochs: int, history: list[EpochTerms], progress: Progress | None) -> None:
         batch = Batch.of(self.responses.take(rows), self.items)
         for epoch in range(epochs):
             kl, decision, penalty = self.epoch(batch, epoch == 0)

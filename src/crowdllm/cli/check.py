@@ -94,9 +94,7 @@ def _understood(study: Study, report: CheckReport) -> Iterator[Line]:
     yield f"  per person   {_spread(responses_per_participant(study).tolist())}", ""
     yield f"  response     {_scale(study)}", ""
     for file, roles in report.columns.items():
-        read = ", ".join(
-            role if role == name else f"{role} (column {name!r})" for role, name in roles.items()
-        )
+        read = ", ".join(role if role == name else f"{role} (column {name!r})" for role, name in roles.items())
         yield f"  {file}: {read}", ""
     if len(study.problems.attributes.columns):
         yield (

@@ -12,9 +12,7 @@ def new(
     folder: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Write into a folder that is not empty, replacing files of the same names."
-        ),
+        typer.Option("--force", help="Write into a folder that is not empty, replacing files of the same names."),
     ] = False,
 ) -> None:
     """Write a small working study to edit: study.toml (every line explained) and three CSV tables."""

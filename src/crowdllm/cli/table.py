@@ -25,9 +25,7 @@ def print_table(summary: pd.DataFrame, metrics: tuple[str, ...] = FIRST) -> None
     sizes = [s for s in summary["crowd_size"].unique() if s > 0]
     for fraction in summary["train_fraction"].unique():
         for size in sizes:
-            part = summary[
-                (summary["train_fraction"] == fraction) & summary["crowd_size"].isin([0, size])
-            ]
+            part = summary[(summary["train_fraction"] == fraction) & summary["crowd_size"].isin([0, size])]
             columns = _columns(part, metrics)
             first = part.iloc[0]
             title = (

@@ -58,9 +58,7 @@ def row_findings(
     for row, code, number in zip(rows, code_R[rows].tolist(), table.row_R[rows].tolist(), strict=True):
         fault = faults[code]
         value = str(table.columns[column][row])
-        out.append(
-            Finding("error", fault.message, table.name, number, column, value, fault.allowed, fault.near)
-        )
+        out.append(Finding("error", fault.message, table.name, number, column, value, fault.allowed, fault.near))
     return out
 
 
@@ -96,8 +94,7 @@ def parse_responses(
         values_UD, faults = _numbers(response_type, cells_U)
         return values_UD[code_R], code_R, faults
     code_R, pair_U = pd.factorize(code_R * len(sets) + set_R)
-    widest = max((len(options) for options in sets), default=0)
-    values_UD = np.full((len(pair_U), response_type.width(widest)), np.nan)
+    values_UD = np.full((len(pair_U), response_type.width()), np.nan)
     faults = {}
     looked_up = 0
     for u, pair in enumerate(pair_U.tolist()):
@@ -194,9 +191,7 @@ def read_options(cell: str) -> tuple[Options, str]:
 
 
 def _json_options(value: Any) -> list[str]:
-    if not isinstance(value, list) or any(
-        isinstance(v, bool) or not isinstance(v, (str, int, float)) for v in value
-    ):
+    if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (str, int, float)) for v in value):
         raise ValueError("no list of texts")
     return [number_text(v) if isinstance(v, float) else str(v) for v in value]
 

@@ -142,9 +142,7 @@ def new_study_files() -> dict[str, bytes]:
         for j, (statement, _, liked) in enumerate(STATEMENTS)
         if statement not in UNANSWERED
     ]
-    responses = {
-        name: [row[c] for row in rows] for c, name in enumerate(("participant", "problem", "response"))
-    }
+    responses = {name: [row[c] for row in rows] for c, name in enumerate(("participant", "problem", "response"))}
     return {
         "problems.csv": csv_bytes(problems),
         "participants.csv": csv_bytes(people),

@@ -165,7 +165,9 @@ def require_same_columns(expected: tuple[ProfileColumn, ...], given: tuple[Profi
     for column in expected:
         other = by_name.get(column.name)
         if other is None:
-            raise MismatchError(f"profile column {column.name!r} is missing; the study has {', '.join(by_name) or 'none'}")
+            raise MismatchError(
+                f"profile column {column.name!r} is missing; the study has {', '.join(by_name) or 'none'}"
+            )
         if (other.kind, other.levels) != (column.kind, column.levels):
             raise MismatchError(
                 f"profile column {column.name!r} differs: expected {column.kind} {list(column.levels)}, "

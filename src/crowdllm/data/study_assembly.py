@@ -50,9 +50,7 @@ def assemble(settings: StudySettings, tables: Tables) -> Assembly:
     profiles, found = _people(settings, tables, columns)
     findings += found
     if response_type is not None and response_type.has_options:
-        widest = max(
-            int(problems.option_counts.max(initial=0)), int(getattr(response_type, "max_options", 0))
-        )
+        widest = max(int(problems.option_counts.max(initial=0)), int(getattr(response_type, "max_options", 0)))
         response_type = cast(ResponseType, replace(cast(Any, response_type), max_options=widest))
         findings += _too_few_options(response_type, problems, tables)
     responses, found = assemble_responses(response_type, tables, columns, problems, profiles)
@@ -86,14 +84,10 @@ def _unique_ids(table: Table, column: str, what: str) -> tuple[NDArray[np.int64]
         if cell != cell.strip():
             message = f"the {what} id has blanks at its ends, which count"
             near = cell.strip()
-            findings.append(
-                Finding("warning", message, table.name, int(table.row_R[row]), column, cell, "", near)
-            )
+            findings.append(Finding("warning", message, table.name, int(table.row_R[row]), column, cell, "", near))
     faults = {u: Fault(f"an empty {what} id") for u, cell in enumerate(cells_U) if not cell.strip()}
     findings += row_findings(table, column, code_R, cells_U, faults)
-    again_R = pd.Series(code_R).duplicated().to_numpy() & np.array(
-        [bool(c.strip()) for c in cells], dtype=bool
-    )
+    again_R = pd.Series(code_R).duplicated().to_numpy() & np.array([bool(c.strip()) for c in cells], dtype=bool)
     for row in np.flatnonzero(again_R).tolist():
         message = f"the same {what} id as in row {table.row_R[first_U[code_R[row]]]}"
         value = str(cells[row])

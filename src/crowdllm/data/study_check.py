@@ -155,9 +155,7 @@ def group_findings(findings: Iterable[Finding], most: int = 5) -> list[FindingGr
     for finding in findings:
         sort = _sort(finding.message)
         groups.setdefault((finding.severity, finding.file, finding.column, sort), []).append(finding)
-    return [
-        FindingGroup(key[0], tuple(group[:most]), max(len(group) - most, 0)) for key, group in groups.items()
-    ]
+    return [FindingGroup(key[0], tuple(group[:most]), max(len(group) - most, 0)) for key, group in groups.items()]
 
 
 def _sort(message: str) -> str:

@@ -87,9 +87,7 @@ def recognise(settings: StudySettings, tables: Tables) -> tuple[dict[str, dict[s
         for role in roles:
             extra = ("id",) if table is not tables.responses and role in ("problem", "participant") else ()
             names = (*mapped.get(role, ()), *ALIASES[role], *extra)
-            column = next(
-                (name for name in names if name in table.columns and name not in found.values()), None
-            )
+            column = next((name for name in names if name in table.columns and name not in found.values()), None)
             if column is not None:
                 found[role] = column
             elif role not in astray and not (role == "options" and settings.options):
@@ -117,15 +115,13 @@ def _mapped_astray(mapped: Mapping[str, tuple[str, ...]], tables: Tables) -> tup
         for name in lost:
             message, near = "no table has a column of this name", nearest(name, headers)
             place = f"columns.{role}"
-            findings.append(
-                Finding("error", message, STUDY_FILE, None, place, name, ", ".join(headers), near)
-            )
+            findings.append(Finding("error", message, STUDY_FILE, None, place, name, ", ".join(headers), near))
     return findings, astray
 
 
 def _missing_column(table: Table, role: str, names: Iterable[str]) -> Finding:
     near = next((n for n in (nearest(name, table.columns) for name in names) if n), "")
-    message = f"has no column {role!r}; name it under [columns] in {STUDY_FILE} if it is called otherwise"
+    message = f"has no column {role!r}; name it under [columns] if it is called otherwise"
     allowed = f"the columns are {', '.join(table.columns) or '(none)'}"
     return Finding("error", message, table.name, 1, role, "", allowed, near)
 

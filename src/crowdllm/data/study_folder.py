@@ -87,18 +87,17 @@ def study_from_frames(
         "columns": columns or {},
         "profile": profile or {},
     }
-    settings, findings = settings_from_dict(raw)
+    settings, findings = settings_from_dict(raw, "arguments")
     tables: dict[str, Table | None] = {"participants": None}
     for name, frame in (("problems", problems), ("participants", participants), ("responses", responses)):
         if frame is not None:
             tables[name], found = table_from_frame(frame, name)
             findings += found
     if participants is None and profile:
-        findings.append(
-            Finding("error", "profile columns are declared, but there is no frame", file="participants")
-        )
+        findings.append(Finding("error", "profile columns are declared, but there is no frame", file="participants"))
     assembly = assemble(settings, Tables(**tables))
-    return _usable(replace(assembly, findings=findings + assembly.findings))
+    findings += [replace(f, file="arguments") if f.file == STUDY_FILE else f for f in assembly.findings]
+    return _usable(replace(assembly, findings=findings))
 
 
 def _usable(assembly: Assembly) -> Study:
@@ -121,9 +120,7 @@ def read_study(folder: Path) -> Assembly:
 
 def _read_folder(folder: Path) -> Assembly:
     if not folder.is_dir():
-        siblings = (
-            [p.name for p in folder.absolute().parent.glob("*/")] if folder.absolute().parent.is_dir() else []
-        )
+        siblings = [p.name for p in folder.absolute().parent.glob("*/")] if folder.absolute().parent.is_dir() else []
         message = "is no folder" if folder.exists() else "there is no such folder"
         hint = "a folder with study.toml and its tables; `crowdllm new` makes one"
         near = nearest(folder.name, siblings)
@@ -132,11 +129,11 @@ def _read_folder(folder: Path) -> Assembly:
     if STUDY_FILE not in names:
         return _without_settings(folder, names)
     settings, findings = read_study_toml(folder / STUDY_FILE)
-    may_be_absent = () if settings is None or settings.profile else ("participants",)
-    tables, found = _read_tables(folder, names, settings or StudySettings(), may_be_absent)
+    if settings is None:  # neither the files' names nor the columns' meaning is known: only what is read can be wrong
+        _, found = _read_tables(folder, names, StudySettings(), FILES)
+        return Assembly(None, findings + [f for f in found if f.severity == "error"], {})
+    tables, found = _read_tables(folder, names, settings, () if settings.profile else ("participants",))
     findings += found
-    if settings is None:  # what columns mean is not known, so that nothing more can be said
-        return Assembly(None, findings, {})
     assembly = assemble(settings, tables)
     return replace(assembly, findings=findings + assembly.findings)
 
@@ -194,11 +191,19 @@ def _read_tables(
     }
     tables: dict[str, Table | None] = {}
     findings: list[Finding] = []
+    read: dict[str, str] = {}
     for kind in FILES:
         tables[kind] = None
         given = (settings.files or {}).get(kind)
         name, found = (given, []) if given else _default_file(kind, names)
         findings += found
+        if name in read:
+            hint = "one file for each table; a column that two of them need stands in both"
+            findings.append(
+                Finding("error", f"is named as the table of {read[name]} and of {kind}", name, allowed=hint)
+            )
+            continue
+        read[name] = kind
         if (folder / name).exists():
             tables[kind], found = read_table(folder / name, known, name)
             findings += found
@@ -215,9 +220,7 @@ def _read_tables(
 def _default_file(kind: str, names: list[str]) -> tuple[str, list[Finding]]:
     csv, parquet = f"{kind}.csv", f"{kind}.parquet"
     if csv in names and parquet in names:
-        message = (
-            f"is read, and {parquet} beside it is not; name the one you mean under [files] in {STUDY_FILE}"
-        )
+        message = f"is read, and {parquet} beside it is not; name the one you mean under [files] in {STUDY_FILE}"
         return csv, [Finding("warning", message, file=csv)]
     return (parquet if parquet in names else csv), []
 
@@ -245,14 +248,10 @@ def save_study(study: Study, folder: str | Path) -> None:
         for part, place in temporary.items():
             part.replace(place)
     except OSError as error:
-        raise StudyError(
-            [Finding("error", f"cannot be written: {error.strerror or error}", str(folder))]
-        ) from None
+        raise StudyError([Finding("error", f"cannot be written: {error.strerror or error}", str(folder))]) from None
     except UnicodeEncodeError as error:
         message = "holds half a character (a lone surrogate), which no file can"
-        value = (
-            error.object[max(error.start - 10, 0) : error.end].encode("ascii", "backslashreplace").decode()
-        )
+        value = error.object[max(error.start - 10, 0) : error.end].encode("ascii", "backslashreplace").decode()
         raise StudyError([Finding("error", message, "study", value=value)]) from None
     finally:
         for part in temporary:
@@ -276,9 +275,7 @@ def study_files(study: Study) -> dict[str, bytes]:
     participants: dict[str, Any] = {names["participant"]: study.profiles.ids}
     for c, column in enumerate(study.profiles.columns):
         values = study.profiles.values_NC[:, c].tolist()
-        words = [
-            number_text(v) if column.kind == "numeric" or v != v else column.levels[int(v)] for v in values
-        ]
+        words = [number_text(v) if column.kind == "numeric" or v != v else column.levels[int(v)] for v in values]
         participants[column.name] = words
     responses = {
         names["participant"]: study.profiles.ids[study.responses.participant_R],
@@ -313,11 +310,7 @@ def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, st
     tables: dict[str, Mapping[str, Any]] = {"": top, "response": response}
     tables["files"] = {kind: f"{kind}.csv" for kind in FILES}
     if renamed:
-        used = (
-            renamed
-            if study.response_type.has_options
-            else {r: n for r, n in renamed.items() if r != "options"}
-        )
+        used = renamed if study.response_type.has_options else {r: n for r, n in renamed.items() if r != "options"}
         tables["columns"] = used
     for column in study.profiles.columns:
         tables[f"profile.{toml_key(column.name)}"] = column.to_dict()
@@ -330,9 +323,7 @@ def response_cells(study: Study) -> Cells:
     set_R = np.zeros(len(responses), dtype=np.int64)
     if kind.has_options:
         position: dict[tuple[str, ...], int] = {}
-        set_T = np.array(
-            [position.setdefault(o, len(position)) for o in study.problems.options], dtype=np.int64
-        )
+        set_T = np.array([position.setdefault(o, len(position)) for o in study.problems.options], dtype=np.int64)
         set_R = set_T[responses.problem_R]
     code_R, first_U = _distinct_rows(responses.values_RD, set_R)
     cells_U = np.empty(len(first_U), dtype=object)

@@ -57,22 +57,14 @@ def _profile_columns(profiles: Profiles, settings: StudySettings, tables: Tables
         elif kinds == 1 and len(profiles) > 1:
             messages.append(("warning", "is constant: it tells no two people apart"))
         elif column.kind == "categorical" and kinds > 20 and kinds > 0.8 * (len(profiles) - missing):
-            messages.append(
-                ("warning", f"has {kinds:,} levels for {len(profiles):,} people: is it an identifier?")
-            )
+            messages.append(("warning", f"has {kinds:,} levels for {len(profiles):,} people: is it an identifier?"))
         if looks_personal(column.name) or looks_personal(sources[column.name]):
-            messages.append(
-                ("warning", "looks like personal data, and is loaded since [profile] declares it")
-            )
+            messages.append(("warning", "looks like personal data, and is loaded since [profile] declares it"))
         if 0 < missing < len(profiles):
-            messages.append(
-                ("note", f"is missing for {missing:,} of {len(profiles):,} people, and stays missing")
-            )
+            messages.append(("note", f"is missing for {missing:,} of {len(profiles):,} people, and stays missing"))
         words = [level for level in column.levels if level.strip().casefold() in MISSING_WORDS]
         if words and column.name not in declared:
-            messages.append(
-                ("warning", f"has the level {words[0]!r}: for a missing value leave the cell empty")
-            )
+            messages.append(("warning", f"has the level {words[0]!r}: for a missing value leave the cell empty"))
         twins = _look_alike(column.levels)
         if twins:
             messages.append(("warning", f"has levels that differ only in blanks or case: {listing(twins)}"))

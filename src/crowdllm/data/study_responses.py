@@ -36,9 +36,7 @@ def assemble_responses(
     findings = _extra_columns(table, found)
     if "participant" not in found or "problem" not in found:
         return empty, findings
-    people_R, faults = _positions(
-        table, found["participant"], "participant", profiles.ids, tables.participants
-    )
+    people_R, faults = _positions(table, found["participant"], "participant", profiles.ids, tables.participants)
     findings += faults
     problem_R, faults = _positions(table, found["problem"], "problem", problems.ids, tables.problems)
     findings += faults
@@ -47,9 +45,7 @@ def assemble_responses(
     answered_R, faults = _answered(table, found["response"], response_type)
     findings += faults
     ask_R = answered_R & ~table.ragged_R
-    if (
-        response_type.has_options
-    ):  # nothing can be read without options, and their absence is an error already
+    if response_type.has_options:  # nothing can be read without options, and their absence is an error already
         ask_R &= (problem_R >= 0) & (np.append(problems.option_counts, 0)[problem_R] > 0)
     values_RD, faults = _values(response_type, table, found["response"], ask_R, problem_R, problems)
     findings += faults
@@ -91,9 +87,7 @@ def _positions(
     return at_U[code_R].astype(np.int64), findings + row_findings(table, column, code_R, cells_U, faults)
 
 
-def _answered(
-    table: Table, column: str, response_type: ResponseType
-) -> tuple[NDArray[np.bool_], list[Finding]]:
+def _answered(table: Table, column: str, response_type: ResponseType) -> tuple[NDArray[np.bool_], list[Finding]]:
     """(R,) whether the response cell holds anything, and one warning that counts those that do not."""
     code_R, cells_U = distinct(table.columns[column])
     blank_U = np.array([not cell.strip() for cell in cells_U], dtype=bool)
@@ -123,9 +117,7 @@ def _values(
         set_T = np.array([position.setdefault(o, len(position)) for o in problems.options], dtype=np.int64)
         sets = list(position) or sets
         set_R[ask_R] = set_T[problem_R[ask_R]]
-    asked = Table(
-        table.name, {column: table.columns[column][ask_R]}, table.row_R[ask_R], table.ragged_R[ask_R]
-    )
+    asked = Table(table.name, {column: table.columns[column][ask_R]}, table.row_R[ask_R], table.ragged_R[ask_R])
     values, code_A, faults = parse_responses(response_type, asked.columns[column], set_R[ask_R], sets)
     values_RD = np.full((len(table), values.shape[1]), np.nan)
     values_RD[ask_R] = values

@@ -147,9 +147,7 @@ def read_study_toml(path: Path) -> tuple[StudySettings | None, list[Finding]]:
     return settings, findings + found
 
 
-def settings_from_dict(
-    raw: Mapping[str, Any], file: str = "", text: str = ""
-) -> tuple[StudySettings, list[Finding]]:
+def settings_from_dict(raw: Mapping[str, Any], file: str = "", text: str = "") -> tuple[StudySettings, list[Finding]]:
     """Settings from parsed TOML (or keyword arguments of the same form), and everything wrong with them."""
     place = _Place([], file, text)
     for key in raw:
@@ -227,9 +225,7 @@ def _files(raw: Mapping[str, Any], place: _Place) -> dict[str, str]:
         elif not isinstance(value, str) or not value.strip():
             place.error("must be a file name", "files", key, value, 'such as "responses.csv"')
         elif _leaves_folder(value):
-            place.error(
-                "must lie inside the study's folder", "files", key, value, "a name without / in front and .."
-            )
+            place.error("must lie inside the study's folder", "files", key, value, "a name without / in front and ..")
         else:
             files[key] = value
     return files
@@ -274,9 +270,7 @@ def _response(raw: Any, place: _Place) -> tuple[ResponseType | None, tuple[str, 
     settings = {key: value for key, value in raw.items() if key in known}
     for key, value in raw.items():
         if key not in (*known, "type", "options"):
-            place.unknown(
-                f"setting of a response of type {kind!r}", key, "response", [*known, "type", "options"]
-            )
+            place.unknown(f"setting of a response of type {kind!r}", key, "response", [*known, "type", "options"])
         elif key in known:
             _check_setting(key, value, place)
     options = _options(raw.get("options", []), cls.has_options, place)
@@ -293,14 +287,8 @@ def _check_setting(key: str, value: Any, place: _Place) -> None:
     if key == "levels":
         _levels(value, "response", place, fold=True)
     elif key == "ends":
-        if (
-            not isinstance(value, (list, tuple))
-            or len(value) != 2
-            or not all(isinstance(v, str) for v in value)
-        ):
-            place.error(
-                "must be two texts", "response", key, value, '["what the lowest means", "the highest"]'
-            )
+        if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(isinstance(v, str) for v in value):
+            place.error("must be two texts", "response", key, value, '["what the lowest means", "the highest"]')
     elif key == "points":
         if not isinstance(value, (list, tuple)) or not all(_is_number(v) for v in value):
             place.error("must be a list of numbers, one per level", "response", key, value)
@@ -364,11 +352,16 @@ def _options(value: Any, allowed: bool, place: _Place) -> tuple[str, ...]:
 
 def option_fault(options: Iterable[str]) -> str:
     """What is wrong with the options of one problem, "" where nothing is."""
-    folded = [option.strip().casefold() for option in options]
-    if not all(folded):
+    words = [option.strip() for option in options]
+    folded = [word.casefold() for word in words]
+    if not all(words):
         return "an option is empty"
-    twice = next((o for o, f in zip(options, folded, strict=True) if folded.count(f) > 1), "")
-    return f"two options read {twice.strip()!r} (blanks and upper case aside)" if twice else ""
+    twice = next((word for word, f in zip(words, folded, strict=True) if folded.count(f) > 1), "")
+    if twice:
+        return f"two options read {twice!r} (blanks and upper case aside)"
+    numbers = {f"#{i + 1}": i for i in range(len(words))}
+    astray = next((word for i, word in enumerate(words) if numbers.get(word, i) != i), "")
+    return f"the option {astray!r} reads like the number of another option" if astray else ""
 
 
 def _profile(raw: Mapping[str, Any], place: _Place) -> tuple[ProfileSpec, ...]:
@@ -379,9 +372,7 @@ def _profile(raw: Mapping[str, Any], place: _Place) -> tuple[ProfileSpec, ...]:
 def _profile_column(name: str, raw: Any, place: _Place) -> ProfileSpec | None:
     table, before = f"profile.{name}", len(place.findings)
     if not isinstance(raw, Mapping):
-        place.error(
-            "must be a table", "profile", name, raw, f'[profile.{name}] with a line kind = "categorical"'
-        )
+        place.error("must be a table", "profile", name, raw, f'[profile.{name}] with a line kind = "categorical"')
         return None
     for key in raw:
         if key not in PROFILE_KEYS:
@@ -390,9 +381,7 @@ def _profile_column(name: str, raw: Any, place: _Place) -> ProfileSpec | None:
     if kind not in KINDS:
         message = "the kind is missing" if kind is None else "unknown kind of profile column"
         place.error(message, table, "kind", kind, ", ".join(KINDS), nearest(str(kind), KINDS))
-    declared = (
-        _levels(raw["levels"], table, place, fold=False) if "levels" in raw and kind != "numeric" else ()
-    )
+    declared = _levels(raw["levels"], table, place, fold=False) if "levels" in raw and kind != "numeric" else ()
     if kind == "ordinal" and "levels" not in raw:
         place.error("an ordinal profile column must declare its levels, from low to high", table, "levels")
     if kind == "numeric" and "levels" in raw:
@@ -403,9 +392,7 @@ def _profile_column(name: str, raw: Any, place: _Place) -> ProfileSpec | None:
     if len(place.findings) > before:
         return None
     known: Kind = next(k for k in get_args(Kind) if k == kind)
-    return ProfileSpec(
-        ProfileColumn(name, known, declared, raw.get("label", "")), raw.get("column", "") or name
-    )
+    return ProfileSpec(ProfileColumn(name, known, declared, raw.get("label", "")), raw.get("column", "") or name)
 
 
 def toml_value(value: Any) -> str:

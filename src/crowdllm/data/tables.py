@@ -103,19 +103,15 @@ def decode(data: bytes, name: str) -> tuple[str | None, list[Finding]]:
     guess = _utf16_guess(data)
     if guess:
         text, findings = _decoded(data, guess, "UTF-16", name)
-        return text, findings if text is None else [
-            Finding("note", "read as UTF-16 (no byte order mark)", file=name)
-        ]
+        return text, findings if text is None else [Finding("note", "read as UTF-16 (no byte order mark)", file=name)]
     try:
         return data.decode("utf-8"), []
     except UnicodeDecodeError:
         text, findings = _decoded(data, "cp1252", "UTF-8 or Windows-1252 (Latin-1)", name)
     if text is None:
         return None, findings
-    word = re.search(r"\S*[^\x00-\x7f]\S*", text)
-    message = (
-        "is not UTF-8: read as Windows-1252 (Latin-1); look whether this word is right, else save it as UTF-8"
-    )
+    word = re.search(r"""[^\s,;|"']*[^\x00-\x7f][^\s,;|"']*""", text)
+    message = "is not UTF-8: read as Windows-1252 (Latin-1); look whether this word is right, else save it as UTF-8"
     row = text.count("\n", 0, word.start()) + 1 if word else None
     return text, [Finding("note", message, file=name, row=row, value=word.group()[:60] if word else "")]
 
@@ -149,9 +145,7 @@ def _parse(text: str, name: str, known: Collection[str]) -> tuple[Table | None, 
     records, failure = _records(text, separator)
     if failure:
         row = len(records) + 1
-        message = (
-            "a quote opened in this row is never closed" if "end of data" in failure else "broken quotes"
-        )
+        message = "a quote opened in this row is never closed" if "end of data" in failure else "broken quotes"
         allowed = 'a quoted cell ends with " before the next separator; a quote inside it is doubled ("")'
         findings.append(
             Finding(
@@ -251,18 +245,14 @@ def _blank_rows(row_B: NDArray[np.int64], name: str) -> Finding:
     )
 
 
-def _named(
-    header: Sequence[str], columns: Sequence[Cells], name: str
-) -> tuple[dict[str, Cells], list[Finding]]:
+def _named(header: Sequence[str], columns: Sequence[Cells], name: str) -> tuple[dict[str, Cells], list[Finding]]:
     """The columns by name; unnamed ones are left out with a note, a name that comes twice is an error."""
     named: dict[str, Cells] = {}
     findings = []
     for i, (heading, cells) in enumerate(zip(header, columns, strict=True)):
         column = heading.strip()
         if not column:
-            findings.append(
-                Finding("note", f"column {i + 1} has no name and is not loaded", file=name, row=1)
-            )
+            findings.append(Finding("note", f"column {i + 1} has no name and is not loaded", file=name, row=1))
         elif column in named:
             message = "two columns have this name: rename one"
             findings.append(Finding("error", message, file=name, row=1, column=column))

@@ -86,8 +86,7 @@ CARD_BEAUTY = DatasetCard(
 )
 CARD_MUSIC = DatasetCard(
     name="amazon_music",
-    description="Star ratings of 629 musical instrument products with exactly 20 reviewers (Amazon Reviews "
-    "2023)",
+    description="Star ratings of 629 musical instrument products with exactly 20 reviewers (Amazon Reviews 2023)",
     url="https://amazon-reviews-2023.github.io, category Musical_Instruments",
     licence=LICENCE,
     participants=12396,
@@ -210,11 +209,7 @@ def read_reviews(path: Path, min_reviewers: int, max_reviewers: int) -> Kept:
     columns = {"line": lines, "product": products, "user": people, "rating": ratings, "time": times}
     reviews = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
     legal = reviews[reviews["rating"].isin([1.0, 2.0, 3.0, 4.0, 5.0])]
-    latest = (
-        legal.sort_values("time", kind="stable")
-        .drop_duplicates(["user", "product"], keep="last")
-        .sort_index()
-    )
+    latest = legal.sort_values("time", kind="stable").drop_duplicates(["user", "product"], keep="last").sort_index()
     reviewers = latest.groupby("product")["user"].transform("size")
     kept = latest[reviewers.between(min_reviewers, max_reviewers)]
     if kept.empty:
@@ -231,9 +226,7 @@ def read_items(path: Path, wanted: set[str]) -> dict[str, str]:
     for line, record in _records(path):
         product = record.get("parent_asin")
         if product is None:
-            raise StudyError(
-                [Finding("error", "not an item", path.name, line + 1, allowed="parent_asin, title, ...")]
-            )
+            raise StudyError([Finding("error", "not an item", path.name, line + 1, allowed="parent_asin, title, ...")])
         if product in wanted:
             parts = [
                 record.get("title"),

@@ -49,9 +49,7 @@ ITEM_SETS = {
         "Give your assessment from 1 to 5; a higher number is a better assessment.",
     ),
     "europe": ItemSet(
-        Ordinal(
-            tuple(str(i) for i in range(1, 12)), ends=("most in favour of integration", "most Eurosceptic")
-        ),
+        Ordinal(tuple(str(i) for i in range(1, 12)), ends=("most in favour of integration", "most Eurosceptic")),
         {"Europe": "Attitude towards European integration."},
         "Say where you stand; high numbers are Eurosceptic.",
     ),
@@ -63,9 +61,7 @@ ITEM_SETS = {
 }
 ANSWERS = SourceFile(
     "surveys/carData_BEPS.csv",
-    github(
-        "vincentarelbundock/Rdatasets", "cc03c29690889dbe83089f5206e2422db8c3f71f", "csv/carData/BEPS.csv"
-    ),
+    github("vincentarelbundock/Rdatasets", "cc03c29690889dbe83089f5206e2422db8c3f71f", "csv/carData/BEPS.csv"),
     "50fa4b894ee0083a784617b006364df8433190d14bd18ce2b0e515e71c2fe96d",
 )
 CARD = DatasetCard(

@@ -89,9 +89,7 @@ def build(answers: pd.DataFrame, dictionary: pd.DataFrame) -> Study:
     people = pd.DataFrame(
         {
             "gender": answers["gender"].replace({"1": "male", "2": "female"}),
-            "education": answers["education"].replace(
-                {str(i + 1): level for i, level in enumerate(PROFILE[1].levels)}
-            ),
+            "education": answers["education"].replace({str(i + 1): level for i, level in enumerate(PROFILE[1].levels)}),
             "age": answers["age"],
         }
     )
@@ -111,8 +109,7 @@ def build(answers: pd.DataFrame, dictionary: pd.DataFrame) -> Study:
             *CARD.source_lines(),
             f"{cells.blank} missing answers and {cells.off_scale} off the scale have no response row; "
             f"{int((answers['education'] == '').sum())} people gave no education.",
-            "Row names are dropped: participants are numbered in file order. Ages from 3 upwards are kept "
-            "as given.",
+            "Row names are dropped: participants are numbered in file order. Ages from 3 upwards are kept as given.",
             "Attribute scale: A, C, E, N, O. Attribute keying is the dictionary's; for N it points to "
             f"emotional stability, so all five are -1. It agrees with the sign of {agreeing} of {pairs} "
             "correlations within scales.",

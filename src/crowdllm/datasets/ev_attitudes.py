@@ -28,9 +28,7 @@ from crowdllm.responses.ordinal import Ordinal
 # Only a copy without response ids and cities was at hand, so the published file's checksum is not known.
 ANSWERS = SourceFile(
     "surveys/ev_attitudes.csv",
-    github(
-        "andrey-codes/evcar_survey", "1a310ad1e12bdac6e57aaec25b9ab3123fa24279", "ev_survey_data_cleaner.csv"
-    ),
+    github("andrey-codes/evcar_survey", "1a310ad1e12bdac6e57aaec25b9ab3123fa24279", "ev_survey_data_cleaner.csv"),
 )
 CARD = DatasetCard(
     name="ev_attitudes",
@@ -43,8 +41,7 @@ CARD = DatasetCard(
     notes=(
         "Seven problems: split by participant; a split by problem holds out a single statement.",
         "A convenience sample: 73 of 164 live in Illinois, 145 have a bachelor's degree or more.",
-        "The file's checksum is not known (only a changed copy was at hand): its columns and answers are "
-        "checked.",
+        "The file's checksum is not known (only a changed copy was at hand): its columns and answers are checked.",
         "Of the source, response ids, cities and free-text answers are never read into the study.",
     ),
     files=(ANSWERS,),
@@ -52,8 +49,7 @@ CARD = DatasetCard(
 SCALE = Ordinal(("-3", "-2", "-1", "0", "1", "2", "3"), ends=("strongly disagree", "strongly agree"))
 STATEMENTS = {
     "attr_Price": "The price of electric cars today fits my budget.",
-    "attr_Range": "The range of today's electric cars fits my needs (distance a car can travel on a single "
-    "charge).",
+    "attr_Range": "The range of today's electric cars fits my needs (distance a car can travel on a single charge).",
     "attr_Practicality": "An electric car would be practical for my household and lifestyle.",
     "attr_Brand": "Brand is an important aspect to consider when buying an electric car.",
     "attr_CarbonFootprint": "The main reason I would buy an electric car is to reduce my carbon footprint.",
@@ -118,9 +114,7 @@ def build(answers: pd.DataFrame) -> Study:
     return Study(
         title="Attitudes to electric cars",
         response_type=SCALE,
-        problems=Problems(
-            np.array(list(STATEMENTS), dtype=object), np.array(list(STATEMENTS.values()), dtype=object)
-        ),
+        problems=Problems(np.array(list(STATEMENTS), dtype=object), np.array(list(STATEMENTS.values()), dtype=object)),
         profiles=profiles,
         responses=wide_responses(ratings.positions),
         context="A survey about electric cars, September 2020.",
@@ -134,9 +128,7 @@ def build(answers: pd.DataFrame) -> Study:
             f"{ratings.blank} missing answers and {ratings.off_scale} off the scale have no response row.",
             f"Household income '{TEMPLATE}' is a leftover of the questionnaire's template with no place in "
             f"the order: missing here ({int(template.sum())} people).",
-            "Missing profile values: "
-            + ", ".join(f"{name} {int(count)}" for name, count in blank.items())
-            + ".",
+            "Missing profile values: " + ", ".join(f"{name} {int(count)}" for name, count in blank.items()) + ".",
             "State: blanks around the name are removed, spellings ('GERNANY', 'IL') kept. Ages are kept as "
             "given (12, 38.5).",
             "Left out: free-text answers, city, response id. Participants are numbered in file order.",

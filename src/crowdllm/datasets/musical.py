@@ -49,13 +49,11 @@ CARD = DatasetCard(
     problems=392,
     responses=5050,
     notes=(
-        "No product description: a problem's text is its product id, so nothing carries over to unseen "
-        "products.",
+        "No product description: a problem's text is its product id, so nothing carries over to unseen products.",
         "Review texts are not in the study; musical_review_texts() gives them. They were written with the "
         "very rating they go with, so a text used as the profile for that rating leaks the answer.",
         "68 % of the ratings are 5.",
-        "The file's checksum is not known (only a changed copy was at hand): its columns and ratings are "
-        "checked.",
+        "The file's checksum is not known (only a changed copy was at hand): its columns and ratings are checked.",
     ),
     files=(REVIEWS,),
 )
@@ -92,9 +90,7 @@ def build(reviews: pd.DataFrame) -> Study:
     ratings = scale_cells(reviews["overall"].to_numpy(dtype=object), SCALE)
     if ratings.blank or ratings.off_scale:
         message = f"{ratings.blank} blank ratings and {ratings.off_scale} off the scale"
-        raise StudyError(
-            [Finding("error", message, file=REVIEWS.path, column="overall", allowed=SCALE.allowed())]
-        )
+        raise StudyError([Finding("error", message, file=REVIEWS.path, column="overall", allowed=SCALE.allowed())])
     again = int(reviews.duplicated(["reviewerID", "asin"]).sum())
     return Study(
         title="Musical instrument ratings (Amazon 2014)",
@@ -109,8 +105,7 @@ def build(reviews: pd.DataFrame) -> Study:
         requirements="How satisfied are you with this product?",
         source=(
             *CARD.source_lines(),
-            "Reviewer ids are replaced by running numbers in order of appearance; names and texts are left "
-            "out.",
+            "Reviewer ids are replaced by running numbers in order of appearance; names and texts are left out.",
             "Problem ids are product ids (asin); there is no description.",
             f"Reviews of a product by someone who had reviewed it before: {again}.",
         ),

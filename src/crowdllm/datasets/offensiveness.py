@@ -36,8 +36,7 @@ CARD = DatasetCard(
     problems=1500,
     responses=13036,
     notes=(
-        "The paper counts 263 people; the file has 262: user numbers run from 0 to 262 and 260 does not "
-        "occur.",
+        "The paper counts 263 people; the file has 262: user numbers run from 0 to 262 and 260 does not occur.",
         "Each comment has 5-10 ratings, each person rated 40-50 comments.",
         "The split by problem reproduces the CrowdLLM paper's Tables 1-2.",
     ),
@@ -112,9 +111,7 @@ def build(ratings: pd.DataFrame) -> Study:
     answers = scale_cells(ratings["offensiveness"].to_numpy(dtype=object), SCALE)
     if answers.blank or answers.off_scale:
         message = f"{answers.blank} blank ratings and {answers.off_scale} off the scale"
-        raise StudyError(
-            [Finding("error", message, file=file, column="offensiveness", allowed=SCALE.allowed())]
-        )
+        raise StudyError([Finding("error", message, file=file, column="offensiveness", allowed=SCALE.allowed())])
     ids = ("p" + pd.Series(user_ids).astype(str)).to_numpy(dtype=object)
     profiles = profiles_from_text(people, PROFILE, ids, file)
     no_education = int(np.isnan(profiles.values_NC[:, NAMES.index("education")]).sum())
@@ -136,8 +133,7 @@ def build(ratings: pd.DataFrame) -> Study:
             "Participant ids are the file's user numbers, problem ids its instance_id.",
             "The age bin spelled '54-59' is read as '55-59': it overlaps '50-54', and nothing else covers "
             "55-59. '>65' is kept as it is.",
-            f"Education 'Other' has no place in the order of degrees and is missing here ({no_education} "
-            "people).",
+            f"Education 'Other' has no place in the order of degrees and is missing here ({no_education} people).",
             "Checked: nobody has two profiles, nobody rated a comment twice.",
         ),
     )
@@ -146,13 +142,10 @@ def build(ratings: pd.DataFrame) -> Study:
 def _require_consistent(ratings: pd.DataFrame, file: str) -> None:
     profiles = ratings[["user_id", *NAMES]].drop_duplicates()
     two = profiles.loc[profiles["user_id"].duplicated(), "user_id"].unique()
-    findings = [
-        Finding("error", "the person has more than one profile", file, column="user_id", value=u) for u in two
-    ]
+    findings = [Finding("error", "the person has more than one profile", file, column="user_id", value=u) for u in two]
     twice = np.flatnonzero(ratings.duplicated(["user_id", "instance_id"]).to_numpy())
     findings += [
-        Finding("error", "the person rated this comment before", file, int(row) + 2, "instance_id")
-        for row in twice
+        Finding("error", "the person rated this comment before", file, int(row) + 2, "instance_id") for row in twice
     ]
     if findings:
         raise StudyError(findings)

@@ -223,9 +223,7 @@ def _ratings(name: str, column: str, prompts: tuple[str, ...]) -> RecordedDraws:
     legal_TK = np.isin(answers_TK, (1, 2, 3, 4, 5))
     values_TKD = np.where(legal_TK, answers_TK - 1, np.nan)[:, :, None]
     base = len(prompts) == 1
-    asked = (
-        "base prompt" if base else f"prompts {', '.join(prompts)} (draws in this order; base has no persona)"
-    )
+    asked = "base prompt" if base else f"prompts {', '.join(prompts)} (draws in this order; base has no persona)"
     return _draws(
         name,
         "decision" if base else "persona",
@@ -275,9 +273,7 @@ def _offensiveness_elicited() -> RecordedDraws:
         f"{OWN} of 125 comments; the overall rating shares of the data set were in the prompt, so the "
         "distribution is informed by the marginal and is no zero-shot guess"
     )
-    return _draws(
-        "elicited", "distribution", table["problem"], decisions_TK[:, :, None], _shares(table, "p"), note
-    )
+    return _draws("elicited", "distribution", table["problem"], decisions_TK[:, :, None], _shares(table, "p"), note)
 
 
 def _survey_elicited(dataset: str) -> RecordedDraws:

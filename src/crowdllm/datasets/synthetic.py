@@ -40,15 +40,12 @@ TOPICS = {"sports": -0.3, "food": -0.2, "music": -0.1, "work": 0.1, "money": 0.2
 TOLD_BY_NO_TEXT = 0.25
 PERSON_SHARE = 0.5
 PROFILE = (
-    ProfileColumn(
-        "leaning", "ordinal", ("lowest", "low", "middle", "high", "highest"), "how easily offended"
-    ),
+    ProfileColumn("leaning", "ordinal", ("lowest", "low", "middle", "high", "highest"), "how easily offended"),
     ProfileColumn("region", "categorical", ("north", "south", "east", "west")),
 )
 CARD = DatasetCard(
     name="synthetic",
-    description="Simulated people with a known true answer distribution (the design of the paper's section "
-    "5.5)",
+    description="Simulated people with a known true answer distribution (the design of the paper's section 5.5)",
     url="made by crowdllm itself; nothing is downloaded",
     licence="Apache-2.0, as the package",
     participants=200,
@@ -96,12 +93,8 @@ def load(
     return Study(
         title="Synthetic crowd with known truth",
         response_type=SCALE,
-        problems=Problems(
-            ("t" + pd.Series(np.arange(1, problems + 1)).astype(str)).to_numpy(dtype=object), texts
-        ),
-        profiles=Profiles(
-            PROFILE, running_ids(participants), np.stack([quintile_N, region_N], axis=1).astype(float)
-        ),
+        problems=Problems(("t" + pd.Series(np.arange(1, problems + 1)).astype(str)).to_numpy(dtype=object), texts),
+        profiles=Profiles(PROFILE, running_ids(participants), np.stack([quintile_N, region_N], axis=1).astype(float)),
         responses=Responses(person_R, problem_R, position_R[:, None]),
         context="The comments are made up.",
         requirements="How offensive is this comment?",
@@ -141,28 +134,17 @@ def _problems(count: int, seed: int) -> tuple[NDArray[np.object_], Array]:
     tone, topic = rng.integers(len(TONES), size=count), rng.integers(len(TOPICS), size=count)
     untold = TOLD_BY_NO_TEXT * rng.standard_normal(count)
     location_T = np.array(list(TONES.values()))[tone] + np.array(list(TOPICS.values()))[topic] + untold
-    words = (
-        "A "
-        + pd.Series(np.array(list(TONES))[tone])
-        + " comment about "
-        + pd.Series(np.array(list(TOPICS))[topic])
-    )
-    return (words + " (no. " + pd.Series(np.arange(1, count + 1)).astype(str) + ").").to_numpy(
-        dtype=object
-    ), location_T
+    words = "A " + pd.Series(np.array(list(TONES))[tone]) + " comment about " + pd.Series(np.array(list(TOPICS))[topic])
+    return (words + " (no. " + pd.Series(np.arange(1, count + 1)).astype(str) + ").").to_numpy(dtype=object), location_T
 
 
-def _require_ranges(
-    participants: int, problems: int, per_participant: int, diversity: float, error: float
-) -> None:
+def _require_ranges(participants: int, problems: int, per_participant: int, diversity: float, error: float) -> None:
     if participants < 1 or problems < 1:
         raise ConfigError(
             f"a synthetic crowd needs at least one person and one problem, not {participants} and {problems}"
         )
     if not 1 <= per_participant <= problems:
-        raise ConfigError(
-            f"per_participant must lie between 1 and the {problems} problems, not {per_participant}"
-        )
+        raise ConfigError(f"per_participant must lie between 1 and the {problems} problems, not {per_participant}")
     for name, value in (("diversity", diversity), ("error", error)):
         if not 0 <= value < float("inf"):
             raise ConfigError(f"{name} is a standard deviation: 0 or more, not {value}")

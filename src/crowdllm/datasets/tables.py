@@ -50,10 +50,7 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], file: str) -> N
     if missing:
         has = ", ".join(str(c) for c in frame.columns)
         raise StudyError(
-            [
-                Finding("error", "the column is missing", file=file, column=c, allowed=f"columns {has}")
-                for c in missing
-            ]
+            [Finding("error", "the column is missing", file=file, column=c, allowed=f"columns {has}") for c in missing]
         )
 
 
@@ -78,9 +75,7 @@ def level_column(cells: pd.Series, column: ProfileColumn, file: str) -> Array:
     blank = (cells == "").to_numpy(dtype=bool)
     unknown = np.flatnonzero((positions < 0) & ~blank)
     if len(unknown):
-        raise UnknownNameError(
-            "level", str(cells.iloc[unknown[0]]), column.levels, f"{file}, column {column.name!r}"
-        )
+        raise UnknownNameError("level", str(cells.iloc[unknown[0]]), column.levels, f"{file}, column {column.name!r}")
     return np.where(positions < 0, np.nan, positions)
 
 

@@ -38,9 +38,7 @@ VOTERS = SourceFile(
 )
 PABULIB = SourceFile(
     "zurich_voting/qualtrics_zurich_2023_S5.pb",
-    github(
-        "joshuay1/zurich-pb-voting", "b8a55c83d7ae6e9c4a19b705fdc7fca7eb3bd5b9", "qualtrics_zurich_2023_S5.pb"
-    ),
+    github("joshuay1/zurich-pb-voting", "b8a55c83d7ae6e9c4a19b705fdc7fca7eb3bd5b9", "qualtrics_zurich_2023_S5.pb"),
     "aa6c2576dcb33370647b9edba94e909ee3dd63fbb287692bdef88a793771b717",
 )
 
@@ -133,9 +131,7 @@ PROFILE = (
     ProfileColumn("transport", "numeric", label="interest in transport, in points of 100"),
     ProfileColumn("culture", "numeric", label="interest in culture, in points of 100"),
     ProfileColumn("nature", "numeric", label="interest in nature, in points of 100"),
-    ProfileColumn(
-        "district", "categorical", ("Nord", "Ost", "Süd", "West"), "district felt most connected to"
-    ),
+    ProfileColumn("district", "categorical", ("Nord", "Ost", "Süd", "West"), "district felt most connected to"),
     ProfileColumn(
         "connected",
         "ordinal",
@@ -181,8 +177,7 @@ def load(format: str = "s5") -> Study:
         ),
         profiles=profiles_from_text(people, PROFILE, running_ids(count), VOTERS.path),
         responses=Responses(np.arange(count), np.zeros(count, dtype=np.int64), values_NM),
-        context="Participatory budgeting in Zurich: students vote on how 60,000 CHF are spent on city "
-        "projects.",
+        context="Participatory budgeting in Zurich: students vote on how 60,000 CHF are spent on city projects.",
         requirements=requirements,
         source=(
             *CARD.source_lines(),
@@ -242,9 +237,7 @@ def ballot_matrix(votes: list[list[int]]) -> NDArray[np.float64]:
     lengths = np.array([len(picks) for picks in votes])
     project = np.concatenate([np.asarray(picks, dtype=np.int64) for picks in votes]) - 1
     if ((project < 0) | (project >= M)).any():
-        raise StudyError(
-            [Finding("error", "a ballot names a project that does not exist", allowed=f"1..{M}")]
-        )
+        raise StudyError([Finding("error", "a ballot names a project that does not exist", allowed=f"1..{M}")])
     counts_NM = np.zeros((len(votes), M))
     np.add.at(counts_NM, (np.repeat(np.arange(len(votes)), lengths), project), 1)
     if (counts_NM > 1).any():
@@ -280,6 +273,4 @@ def require_agreement(voters: pd.DataFrame, s5_NM: NDArray[np.float64], pabulib:
     }
     wrong = [what for what, agrees in checks.items() if not agrees]
     if wrong:
-        raise StudyError(
-            [Finding("error", f"{what} differ from {PABULIB.path}", file=VOTERS.path) for what in wrong]
-        )
+        raise StudyError([Finding("error", f"{what} differ from {PABULIB.path}", file=VOTERS.path) for what in wrong])

@@ -72,9 +72,7 @@ def coherence(human_NT: Array, simulated_NT: Array, min_pairs: int = MIN_PAIRS) 
     The two crowds may differ in size. Raises MismatchError for different numbers of problems.
     """
     if human_NT.shape[1] != simulated_NT.shape[1]:
-        raise MismatchError(
-            f"humans answered {human_NT.shape[1]} problems, the simulated {simulated_NT.shape[1]}"
-        )
+        raise MismatchError(f"humans answered {human_NT.shape[1]} problems, the simulated {simulated_NT.shape[1]}")
     return _compare(pairwise_correlation(human_NT, min_pairs), pairwise_correlation(simulated_NT, min_pairs))
 
 
@@ -167,9 +165,7 @@ def alpha_differences(
     return tuple(out)
 
 
-def dispersion(
-    human: Responses, simulated: Responses, response_type: ResponseType, problem_count: int
-) -> float:
+def dispersion(human: Responses, simulated: Responses, response_type: ResponseType, problem_count: int) -> float:
     """Simulated SD / human SD: sqrt(sum_t simulated variance_t / sum_t human variance_t).
 
     Over the problems with at least two responses on both sides, variances with divisor n - 1. The ratio is

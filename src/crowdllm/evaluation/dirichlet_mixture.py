@@ -92,9 +92,7 @@ def draw_shares(
     return out_TM
 
 
-def _start(
-    counts_UM: Array, times_U: NDArray[np.int64], components: int, symmetric: bool
-) -> DirichletMixture:
+def _start(counts_UM: Array, times_U: NDArray[np.int64], components: int, symmetric: bool) -> DirichletMixture:
     """Ordered scales: components for low to high answers; symmetric: for agreed to divided problems."""
     width = counts_UM.shape[1]
     weight_K = np.full(components, 1 / components)
@@ -110,9 +108,7 @@ def _start(
     alpha_KM = np.empty((components, width))
     for k in range(components):
         mine = group_U == k
-        alpha_KM[k] = 5 * (
-            np.average(share_UM[mine], axis=0, weights=times_U[mine]) if mine.any() else pooled_M
-        )
+        alpha_KM[k] = 5 * (np.average(share_UM[mine], axis=0, weights=times_U[mine]) if mine.any() else pooled_M)
     return DirichletMixture(weight_K, alpha_KM)
 
 

@@ -79,9 +79,7 @@ def smooth(q_TM: Array, epsilon: float = EPSILON, option_count_T: NDArray[np.int
     return (1 - epsilon) * q_TM + epsilon * present_TM / option_count_T[:, None]
 
 
-def kl(
-    p_TM: Array, q_TM: Array, epsilon: float = EPSILON, option_count_T: NDArray[np.int64] | None = None
-) -> Array:
+def kl(p_TM: Array, q_TM: Array, epsilon: float = EPSILON, option_count_T: NDArray[np.int64] | None = None) -> Array:
     """(T,) Kullback-Leibler divergence of the human from the smoothed simulated histogram, in nats.
 
     Only q is smoothed (see `smooth`), so a perfect simulation scores slightly above 0, by at most -log(1 -

@@ -145,9 +145,7 @@ def human_floor(
         shapes.append(histogram_metrics(p_TM, q_TM, kind, options_T))
         scores.append(_individual(draw, test))
         if is_scale(kind):
-            simulated_T = (
-                draw.truth.decision_T if draw.crowd is None else mean_decisions(draw.crowd, kind, count)
-            )
+            simulated_T = draw.truth.decision_T if draw.crowd is None else mean_decisions(draw.crowd, kind, count)
             assert simulated_T is not None
             decisions["mean"].append(decision_metrics(mean_decisions(draw.human, kind, count), simulated_T))
         for name, aggregate in aggregators.items():
@@ -180,15 +178,11 @@ def vote_floor(test: Study, crowd_size: int | None = None, seed: int = 0, draws:
                 mine = responses.take(responses.problem_R == t)
                 per_voter.append(option_totals(mine, kind, count)[t] / len(mine))
             present = slice(0, test.problems.option_counts[t] or None)
-            rows.append(
-                vote_metrics(voters_T[t] * per_voter[0][present], voters_T[t] * per_voter[1][present])
-            )
+            rows.append(vote_metrics(voters_T[t] * per_voter[0][present], voters_T[t] * per_voter[1][present]))
     return average_rows(rows)
 
 
-def floor_draws(
-    test: Study, crowd_size: int | NDArray[np.int64] | None, seed: int, draws: int
-) -> Iterator[FloorDraw]:
+def floor_draws(test: Study, crowd_size: int | NDArray[np.int64] | None, seed: int, draws: int) -> Iterator[FloorDraw]:
     """Draws of (truth, fresh humans, perfect crowd), to be scored by whatever scores a row of a table.
 
     Arguments and errors as in `human_floor`.
@@ -196,9 +190,7 @@ def floor_draws(
     count = len(test.problems)
     size_T = None if crowd_size is None else np.broadcast_to(np.asarray(crowd_size, dtype=np.int64), (count,))
     if draws < 1 or (size_T is not None and (size_T < 0).any()) or (size_T is not None and not size_T.any()):
-        raise ConfigError(
-            f"a floor needs at least one draw and a crowd of at least one, not {draws} and {crowd_size}"
-        )
+        raise ConfigError(f"a floor needs at least one draw and a crowd of at least one, not {draws} and {crowd_size}")
     if not len(test.responses):
         raise ConfigError("the study has no human responses: a floor needs some to compare with")
     if is_scale(test.response_type) or isinstance(test.response_type, Choice):
@@ -207,9 +199,7 @@ def floor_draws(
         yield from _resampling_draws(test, size_T, seed, draws)
 
 
-def _posterior_draws(
-    test: Study, size_T: NDArray[np.int64] | None, seed: int, draws: int
-) -> Iterator[FloorDraw]:
+def _posterior_draws(test: Study, size_T: NDArray[np.int64] | None, seed: int, draws: int) -> Iterator[FloorDraw]:
     """Ordinal, choice, continuous: a truth from the posterior, then as many answers from it as there were."""
     rng = generator(seed, "human_floor")
     draw_truth = _number_truths(test) if isinstance(test.response_type, Continuous) else _level_truths(test)
@@ -225,9 +215,7 @@ def _posterior_draws(
 def _level_truths(test: Study) -> Callable[[np.random.Generator], Truth]:
     """Posterior of level or option shares, by empirical Bayes."""
     kind = test.response_type
-    counts_TM = level_counts(
-        test.responses, kind, len(test.problems), test.problems.option_counts.max(initial=0)
-    )
+    counts_TM = level_counts(test.responses, kind, len(test.problems), test.problems.option_counts.max(initial=0))
     symmetric = isinstance(kind, Choice)
     present_TM = np.ones(counts_TM.shape, dtype=bool)
     if symmetric:
@@ -256,13 +244,9 @@ def _number_truths(test: Study) -> Callable[[np.random.Generator], Truth]:
     value_R, problem_R = test.responses.values_RD[:, 0], test.responses.problem_R
     n_T = response_counts(test.responses, count)
     mean_T = mean_decisions(test.responses, kind, count)
-    square_T = np.bincount(problem_R, weights=(value_R - mean_T[problem_R]) ** 2, minlength=count).astype(
-        float
-    )
+    square_T = np.bincount(problem_R, weights=(value_R - mean_T[problem_R]) ** 2, minlength=count).astype(float)
     if not (n_T > 1).any():
-        raise ConfigError(
-            "no problem has two human responses: how far people differ cannot be told, nor a floor"
-        )
+        raise ConfigError("no problem has two human responses: how far people differ cannot be told, nor a floor")
     shape, rate = _variance_prior(square_T[n_T > 1], n_T[n_T > 1] - 1)
     typical_T = (rate + square_T / 2) / (shape - 1 + (n_T - 1).clip(0) / 2)
     centre, between = _location_prior(mean_T[n_T > 0], typical_T[n_T > 0] / n_T[n_T > 0])
@@ -324,17 +308,13 @@ def _pooled_residuals(value_R: Array, mean_R: Array, variance_R: Array, n_R: NDA
     return pool_E / spread if spread > 0 else pool_E
 
 
-def _resampling_draws(
-    test: Study, size_T: NDArray[np.int64] | None, seed: int, draws: int
-) -> Iterator[FloorDraw]:
+def _resampling_draws(test: Study, size_T: NDArray[np.int64] | None, seed: int, draws: int) -> Iterator[FloorDraw]:
     """Ballots, points, rankings: whole responses resampled per problem, N - 1 draws standing for N people."""
     rng = generator(seed, "human_floor")
     count, humans = len(test.problems), test.responses
     n_T = response_counts(humans, count)
     if not (n_T > 1).any():
-        raise ConfigError(
-            "no problem has two human responses: how far people differ cannot be told, nor a floor"
-        )
+        raise ConfigError("no problem has two human responses: how far people differ cannot be told, nor a floor")
     order_R = np.argsort(humans.problem_R, kind="stable")
     first_T = np.cumsum(n_T) - n_T
 
@@ -349,9 +329,7 @@ def _resampling_draws(
     kept = order_R[keep]
     crowd_T = None
     if size_T is not None:
-        rescaled_T = np.maximum(
-            np.rint(size_T * (n_T - 1).clip(0) / np.maximum(n_T, 1)), np.minimum(size_T, 1)
-        )
+        rescaled_T = np.maximum(np.rint(size_T * (n_T - 1).clip(0) / np.maximum(n_T, 1)), np.minimum(size_T, 1))
         crowd_T = np.where(n_T > 1, rescaled_T, 0).astype(np.int64)
     for _ in range(draws):
         problem_R = humans.problem_R[kept]

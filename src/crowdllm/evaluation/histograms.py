@@ -21,9 +21,7 @@ from crowdllm.responses.protocol import Array, ResponseType
 from crowdllm.responses.ranking import Ranking
 
 
-def histograms(
-    responses: Responses, response_type: ResponseType, problem_count: int, max_options: int = 0
-) -> Array:
+def histograms(responses: Responses, response_type: ResponseType, problem_count: int, max_options: int = 0) -> Array:
     """(T, M) summary of the responses to each problem; rows of NaN where there are none.
 
     max_options: M for choices whose response type does not carry it.
@@ -41,9 +39,7 @@ def histograms(
     return np.divide(counts_TM, total_T1, out=np.full_like(counts_TM, np.nan), where=total_T1 > 0)
 
 
-def level_counts(
-    responses: Responses, response_type: ResponseType, problem_count: int, max_options: int = 0
-) -> Array:
+def level_counts(responses: Responses, response_type: ResponseType, problem_count: int, max_options: int = 0) -> Array:
     """(T, M) how many people gave each level (ordinal) or option (choice). Raises as `histograms`."""
     width = response_type.summary_width(max_options)
     if width < 1:
@@ -103,9 +99,7 @@ def is_scale(response_type: ResponseType) -> bool:
 def mean_decisions(responses: Responses, response_type: ResponseType, problem_count: int) -> Array:
     """(T,) mean response to each problem, in the scale's points; NaN for no response. Raises as `numbers`."""
     count_T = response_counts(responses, problem_count)
-    sum_T = np.bincount(
-        responses.problem_R, weights=numbers(responses, response_type), minlength=problem_count
-    )
+    sum_T = np.bincount(responses.problem_R, weights=numbers(responses, response_type), minlength=problem_count)
     return np.divide(sum_T, count_T, out=np.full(problem_count, np.nan), where=count_T > 0)
 
 
@@ -120,9 +114,7 @@ def variances(responses: Responses, response_type: ResponseType, problem_count: 
     return np.divide(square_T, count_T - 1, out=np.full(problem_count, np.nan), where=count_T > 1)
 
 
-def wide_matrix(
-    responses: Responses, response_type: ResponseType, participant_count: int, problem_count: int
-) -> Array:
+def wide_matrix(responses: Responses, response_type: ResponseType, participant_count: int, problem_count: int) -> Array:
     """(N, T) responses as numbers, NaN where a person did not answer a problem.
 
     Raises MismatchError where a person answered a problem twice (there is no telling which to keep), and as

@@ -43,18 +43,14 @@ def mean_interval(values: Sequence[float] | Array, level: float = 0.95) -> Inter
     return Interval(mean, mean - half, mean + half, count)
 
 
-def paired_difference(
-    first: Sequence[float] | Array, second: Sequence[float] | Array, level: float = 0.95
-) -> Interval:
+def paired_difference(first: Sequence[float] | Array, second: Sequence[float] | Array, level: float = 0.95) -> Interval:
     """Mean of first - second over the same seeds, in the same order, with its Student-t interval.
 
     Far narrower than the two intervals suggest where both methods find the same splits hard.
     Raises MismatchError for different numbers of seeds.
     """
     if len(first) != len(second):
-        raise MismatchError(
-            f"a paired difference needs the same seeds: {len(first)} values against {len(second)}"
-        )
+        raise MismatchError(f"a paired difference needs the same seeds: {len(first)} values against {len(second)}")
     return mean_interval(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), level)
 
 

@@ -69,9 +69,7 @@ def decision_metrics(human_T: Array, simulated_T: Array) -> DecisionMetrics:
     Raises MismatchError for different numbers of problems.
     """
     if np.shape(human_T) != np.shape(simulated_T):
-        raise MismatchError(
-            f"{len(human_T)} human and {len(simulated_T)} simulated decisions: pass one per problem"
-        )
+        raise MismatchError(f"{len(human_T)} human and {len(simulated_T)} simulated decisions: pass one per problem")
     error_A = np.asarray(simulated_T, dtype=float) - human_T
     error_A = error_A[~np.isnan(error_A)]
     if not len(error_A):
@@ -180,7 +178,5 @@ def _per_response(p_RM: Array, level_R: NDArray[np.int64]) -> Array:
     if len(p_RM) != len(level_R):
         raise MismatchError(f"{len(p_RM)} predictions for {len(level_R)} responses: pass one per response")
     if len(level_R) and (level_R.min() < 0 or level_R.max() >= p_RM.shape[1]):
-        raise MismatchError(
-            f"a response has position {level_R.max()}, but predictions have {p_RM.shape[1]} levels"
-        )
+        raise MismatchError(f"a response has position {level_R.max()}, but predictions have {p_RM.shape[1]} levels")
     return np.take_along_axis(p_RM, level_R[:, None], axis=1)[:, 0]

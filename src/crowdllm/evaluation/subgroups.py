@@ -105,9 +105,7 @@ def subgroup_wd(
                 too_small += 1
                 continue
             inside = _only(human, human_N == code)
-            target = (
-                crowd if crowd_N is None or not isinstance(crowd, Study) else _only(crowd, crowd_N == code)
-            )
+            target = crowd if crowd_N is None or not isinstance(crowd, Study) else _only(crowd, crowd_N == code)
             groups.append(_score(column.name, level, people, inside, target, seed, draws))
     return SubgroupReport(tuple(groups), too_small)
 
@@ -143,9 +141,7 @@ def _only(study: Study, inside_N: NDArray[np.bool_]) -> Study:
     return replace(study, responses=study.responses.take(keep))
 
 
-def _score(
-    column: str, level: str, people: int, human: Study, crowd: Study | Array, seed: int, draws: int
-) -> Subgroup:
+def _score(column: str, level: str, people: int, human: Study, crowd: Study | Array, seed: int, draws: int) -> Subgroup:
     kind, count = human.response_type, len(human.problems)
     p_TM = histograms(human.responses, kind, count)
     size_T, q_TM = None, crowd

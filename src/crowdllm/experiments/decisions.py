@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import pandas as pd
 
@@ -21,16 +19,13 @@ def open_responses(source: str) -> Study:
 
 
 def _aggregate(study: Study, method: str) -> Aggregate:
-    return cast(
-        Aggregate,
-        aggregate(
-            study.responses,
-            study.response_type,
-            len(study.problems),
-            len(study.profiles),
-            method,
-            study.problems.option_counts,
-        ),
+    return aggregate(
+        study.responses,
+        study.response_type,
+        len(study.problems),
+        len(study.profiles),
+        method,
+        study.problems.option_counts,
     )
 
 

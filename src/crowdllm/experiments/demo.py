@@ -47,7 +47,7 @@ def open_demo_study() -> Opened:
 
 
 def run_demo(out: Path, progress: Progress | None = None) -> Demonstration:
-    """Compare methods over three splits, then fit on the first split and simulate 1,000 people on its unseen problems."""
+    """Compare methods over three splits, then fit on the first and simulate 1,000 people on its unseen problems."""
     opened = open_demo_study()
     references = open_references(opened, None)
     comparison = Comparison(METHODS, seeds=SEEDS, crowd_sizes=(PEOPLE,))

@@ -19,7 +19,13 @@ from crowdllm.data.study import Study
 from crowdllm.evaluation.coherence import coherence, dispersion
 from crowdllm.evaluation.floor import human_floor, vote_floor
 from crowdllm.evaluation.histograms import histograms, is_scale, wide_matrix
-from crowdllm.evaluation.metrics import DecisionMetrics, HistogramMetrics, crps, decision_metrics, histogram_metrics
+from crowdllm.evaluation.metrics import (
+    DecisionMetrics,
+    HistogramMetrics,
+    crps,
+    decision_metrics,
+    histogram_metrics,
+)
 from crowdllm.evaluation.votes import VoteMetrics, recall_at_k, vote_counts, vote_metrics
 from crowdllm.methods.protocol import Simulator
 from crowdllm.profiles.participation import n_per_problem
@@ -53,7 +59,7 @@ def score_crowd(
     problem_R = np.repeat(np.arange(len(problems)), size)
     participant_R = chosen_Tn.reshape(-1)
     values = simulator.simulate(test.problems, references, crowd, participant_R, problem_R, seed)
-    answered = ~np.isnan(values).any(axis=1)
+    answered = np.asarray(~np.isnan(values).any(axis=1))
     simulated = Responses(participant_R, problem_R, values).take(answered)
     if test.response_type.kind in VOTES:
         yield from _votes(test, simulated, size)

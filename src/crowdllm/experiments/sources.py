@@ -19,7 +19,12 @@ from crowdllm.llm.recorded import RecordedBackend
 from crowdllm.reference import Reference, References, combine
 
 REFERENCE_FILES = ("references.csv", "references.parquet")
-DEFAULT_REFERENCES = {"offensiveness": "gpt4", "voting": "gpt4-personas", "bfi": "elicited", "ev_attitudes": "elicited"}
+DEFAULT_REFERENCES = {
+    "offensiveness": "gpt4",
+    "voting": "gpt4-personas",
+    "bfi": "elicited",
+    "ev_attitudes": "elicited",
+}
 
 
 @dataclass(frozen=True)

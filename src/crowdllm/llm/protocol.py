@@ -36,7 +36,8 @@ class Answer:
 class Backend(Protocol):
     """A source of answers. `name` goes into every artifact made from them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def ask(self, prompts: Sequence[Prompt], draws: int) -> Iterator[Answer]:
         """One Answer per prompt, in any order, as soon as each is complete."""

@@ -38,14 +38,24 @@ class CrowdSimulator:
         return simulate_pairs(self.model, items, crowd, participant_R, problem_R, seed)
 
     def level_probabilities(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         if self.model.response_type.kind not in ("ordinal", "choice"):
             return None
         return level_probabilities(self.model, self.model.make_items(problems, references), people, responses, seed)
 
     def log_scores(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         return log_scores(self.model, self.model.make_items(problems, references), people, responses, seed)
 

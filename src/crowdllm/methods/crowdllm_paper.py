@@ -76,7 +76,16 @@ class PaperSimulator:
         y_ref_TU = _reference(items, self.scale, self.default_decision)
         people, keys = stable_keys(crowd.ids), stable_keys(problems.ids)
         parts = [
-            self._block(items, v_NV, y_ref_TU, people, keys, participant_R[s : s + CHUNK], problem_R[s : s + CHUNK], seed)
+            self._block(
+                items,
+                v_NV,
+                y_ref_TU,
+                people,
+                keys,
+                participant_R[s : s + CHUNK],
+                problem_R[s : s + CHUNK],
+                seed,
+            )
             for s in range(0, len(participant_R), CHUNK)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, 1))
@@ -102,7 +111,12 @@ class PaperSimulator:
         return to_responses(self.response_type, decided, items.option_counts[t])
 
     def level_probabilities(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         """Shares of 64 repeated decisions of the same person, mixed with a hundredth of the uniform distribution."""
         if self.response_type.kind not in ("ordinal", "choice"):
@@ -111,13 +125,23 @@ class PaperSimulator:
         counts = np.zeros((len(responses), levels))
         for repeat in range(64):
             values = self.simulate(
-                problems, references, people, responses.participant_R, responses.problem_R, seed + 7919 * (repeat + 1)
+                problems,
+                references,
+                people,
+                responses.participant_R,
+                responses.problem_R,
+                seed + 7919 * (repeat + 1),
             )
             counts[np.arange(len(values)), values[:, 0].astype(int)] += 1
         return 0.99 * counts / 64 + 0.01 / levels
 
     def log_scores(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         shares = self.level_probabilities(problems, references, people, responses, seed)
         if shares is None:
@@ -142,9 +166,22 @@ def fit_without_llm(
 
 
 def fit_paper(
-    train: Study, references: References | None, config: PaperConfig, seed: int, progress: Progress | None = None
+    train: Study,
+    references: References | None,
+    config: PaperConfig,
+    seed: int,
+    progress: Progress | None = None,
 ) -> PaperSimulator:
     """Train with Adam on eq. (4), stopping early on held-out problems (or responses where there are few problems)."""
+    from crowdllm.belief.threads import one_thread
+
+    with one_thread():
+        return _fit_paper(train, references, config, seed, progress)
+
+
+def _fit_paper(
+    train: Study, references: References | None, config: PaperConfig, seed: int, progress: Progress | None
+) -> PaperSimulator:
     import torch
 
     from crowdllm.belief.paper import PaperBelief
@@ -158,7 +195,9 @@ def fit_paper(
     rng = torch.Generator().manual_seed(seed_words(seed, "paper") % 2**63)
     belief = PaperBelief(items.x_IX.shape[1], len(encoder.names), config)
     belief.start(rng)
-    data = _observations(train, items, encoder, target_RU, _reference(items, scale, default * scale.unit + scale.center))
+    data = _observations(
+        train, items, encoder, target_RU, _reference(items, scale, default * scale.unit + scale.center)
+    )
     _train(belief, data, config, scale, rng, seed, progress)
     learned = ProfileGenerator.fit(train.profiles, seed=seed)
     alone = Mixture(np.ones(1), tuple(margin[None, :] for margin in learned.margins))
@@ -181,7 +220,9 @@ class _Observations:
     problem: NDArray[np.int64]
 
 
-def _observations(train: Study, items: Items, encoder: ProfileEncoder, target_RU: Array, y_ref_TU: Array) -> _Observations:
+def _observations(
+    train: Study, items: Items, encoder: ProfileEncoder, target_RU: Array, y_ref_TU: Array
+) -> _Observations:
     import torch
 
     responses = train.responses
@@ -213,9 +254,7 @@ def _train(
     best, best_state, wait = np.inf, None, 0
 
     def loss(rows: torch.Tensor) -> torch.Tensor:
-        terms = belief.terms(
-            data.x[rows], data.v[rows], data.y_ref[rows], data.y[rows], scale.low, scale.high, rng
-        )
+        terms = belief.terms(data.x[rows], data.v[rows], data.y_ref[rows], data.y[rows], scale.low, scale.high, rng)
         total = terms.kl + terms.reconstruction + config.weight * terms.decision
         return (data.weight[rows] * total).mean()
 

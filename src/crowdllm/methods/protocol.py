@@ -38,13 +38,23 @@ class Simulator(Protocol):
         ...
 
     def level_probabilities(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         """(R, M) probability of every level for each pair's person; None where the type or method has none."""
         ...
 
     def log_scores(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         """(R,) log probability of each response; None where the method gives none."""
         ...
@@ -54,5 +64,10 @@ class Fit(Protocol):
     """The function registered for a method."""
 
     def __call__(
-        self, train: Study, references: References | None, embedding: str, seed: int, progress: Progress | None = None
+        self,
+        train: Study,
+        references: References | None,
+        embedding: str,
+        seed: int,
+        progress: Progress | None = None,
     ) -> Simulator: ...

@@ -54,7 +54,12 @@ class ResamplingSimulator:
         return values
 
     def level_probabilities(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         if self.response_type.kind not in ("ordinal", "choice"):
             return None
@@ -67,7 +72,12 @@ class ResamplingSimulator:
         return ((1 - SMALLEST) * shares + SMALLEST / levels)[responses.problem_R]
 
     def log_scores(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         shares = self.level_probabilities(problems, references, people, responses, seed)
         if shares is None:

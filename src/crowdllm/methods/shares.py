@@ -56,14 +56,24 @@ class SharesSimulator:
         return values
 
     def level_probabilities(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         if self.response_type.kind not in ("ordinal", "choice"):
             return None
         return _floored(self.predict(problems, references), problems.option_counts)[responses.problem_R]
 
     def log_scores(
-        self, problems: Problems, references: References | None, people: Profiles, responses: Responses, seed: int
+        self,
+        problems: Problems,
+        references: References | None,
+        people: Profiles,
+        responses: Responses,
+        seed: int,
     ) -> Array | None:
         shares = self.level_probabilities(problems, references, people, responses, seed)
         if shares is None:

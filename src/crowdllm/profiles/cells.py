@@ -133,9 +133,7 @@ def make_cells(column: ProfileColumn, values_N: Array) -> Cells:
     step, decimals = granularity(distinct)
     starts = np.flatnonzero(_cell_starts(count))
     stops = np.append(starts[1:], len(distinct)) - 1
-    return Cells(
-        column, np.append(distinct[starts], np.nan), np.append(distinct[stops], np.nan), step, decimals
-    )
+    return Cells(column, np.append(distinct[starts], np.nan), np.append(distinct[stops], np.nan), step, decimals)
 
 
 def granularity(distinct: Array) -> tuple[float, int]:

@@ -71,9 +71,7 @@ def profile_wasserstein(real: Profiles, made: Profiles, limit: int = 600) -> flo
     head = min(len(real), limit)
     times = limit // head
     if len(made) < head * times:
-        raise ConfigError(
-            f"{head * times} made profiles are needed for this distance, not {len(made)}; recruit more"
-        )
+        raise ConfigError(f"{head * times} made profiles are needed for this distance, not {len(made)}; recruit more")
     left = np.repeat(real.values_NC[:head], times, axis=0)
     right = made.values_NC[: head * times]
     cost = np.zeros((len(left), len(right)))

@@ -70,17 +70,13 @@ class ProfileGenerator:
         keep = weights > 0
         values_NC, weights = profiles.values_NC[keep], weights[keep]
         if not len(values_NC):
-            raise ConfigError(
-                "profiles can be learned from at least one person; without people start from margins"
-            )
+            raise ConfigError("profiles can be learned from at least one person; without people start from margins")
         cells = tuple(make_cells(column, values_NC[:, c]) for c, column in enumerate(profiles.columns))
         codes_NC = np.zeros(values_NC.shape, dtype=np.int64)
         for c, cell in enumerate(cells):
             codes_NC[:, c] = cell.codes(values_NC[:, c])
         mixture = fit_mixture(codes_NC, [len(cell) for cell in cells], weights, seed)
-        return ProfileGenerator(
-            cells, mixture, len(values_NC), tuple(mixture.margin(c) for c in range(len(cells)))
-        )
+        return ProfileGenerator(cells, mixture, len(values_NC), tuple(mixture.margin(c) for c in range(len(cells))))
 
     @staticmethod
     def from_margins(columns: tuple[ProfileColumn, ...], margins: Margins) -> ProfileGenerator:
@@ -95,14 +91,10 @@ class ProfileGenerator:
         targets = {t.column.name: t for t in parse_margins(margins, columns)}
         for column in columns:
             if column.name not in targets:
-                raise ConfigError(
-                    f"profile column {column.name!r} has no margin; every column needs one to start from"
-                )
+                raise ConfigError(f"profile column {column.name!r} has no margin; every column needs one to start from")
         made = [_cells_from_target(targets[column.name]) for column in columns]
         tables = tuple(shares[None] for _, shares in made)
-        return ProfileGenerator(
-            tuple(c for c, _ in made), Mixture(np.ones(1), tables), 0, tuple(s for _, s in made)
-        )
+        return ProfileGenerator(tuple(c for c, _ in made), Mixture(np.ones(1), tables), 0, tuple(s for _, s in made))
 
     def restricted(self, where: Where) -> ProfileGenerator:
         """The generator of those who qualify; raises ConfigError when nobody can, and says what fails."""
@@ -147,17 +139,13 @@ class ProfileGenerator:
         numbers, a filter that nobody meets, and margins that cannot hold.
         """
         if n < 0 or start < 0:
-            raise ConfigError(
-                f"the number of recruits and the first one must be 0 or more, not {n} and {start}"
-            )
+            raise ConfigError(f"the number of recruits and the first one must be 0 or more, not {n} and {start}")
         source = self.restricted(where) if where else self
         source = source.raked(margins) if margins else source
         values_NC = np.empty((n, len(self.cells)))
         for first in range(0, n, CHUNK):
             stop = min(first + CHUNK, n)
-            values_NC[first:stop] = source._draw(
-                np.arange(start + first, start + stop, dtype=np.uint64), seed
-            )
+            values_NC[first:stop] = source._draw(np.arange(start + first, start + stop, dtype=np.uint64), seed)
         ids = np.array([f"s{k:07d}" for k in range(start, start + n)], dtype=object)
         return Profiles(self.columns, ids, values_NC)
 
@@ -185,17 +173,13 @@ class ProfileGenerator:
                 low = entry["low"] if column.kind == "numeric" else range(len(column.levels))
                 high = entry["high"] if column.kind == "numeric" else low
                 ends = [np.append(np.array(end, dtype=float), np.nan) for end in (low, high)]
-                cells.append(
-                    Cells(column, ends[0], ends[1], entry.get("step", 0.0), entry.get("decimals", 0))
-                )
+                cells.append(Cells(column, ends[0], ends[1], entry.get("step", 0.0), entry.get("decimals", 0)))
                 tables.append(np.array(entry["shares"], dtype=float))
                 margins.append(np.array(entry["people_shares"], dtype=float))
             mixture = Mixture(np.array(state["classes"], dtype=float), tuple(tables))
             return ProfileGenerator(tuple(cells), mixture, int(state["people"]), tuple(margins))
         except KeyError as error:
-            raise MismatchError(
-                f"the saved profile generator lacks {error.args[0]!r}; fit and save it again"
-            ) from None
+            raise MismatchError(f"the saved profile generator lacks {error.args[0]!r}; fit and save it again") from None
 
     def _draw(self, person_R: NDArray[np.uint64], seed: int) -> Array:
         """(R, C) profiles of these persons."""
@@ -239,9 +223,7 @@ class ProfileGenerator:
             cut = self._refined({condition.column.name: condition.ranges})
             met = float(cut.margins[c][_allowed(cut.cells[c], condition)].sum())
             count = (
-                f"{round(met * self.people)} of {self.people} training people"
-                if self.people
-                else f"share {met:.3g}"
+                f"{round(met * self.people)} of {self.people} training people" if self.people else f"share {met:.3g}"
             )
             parts.append(f"{condition} ({count}; the column has {self.cells[c].span})")
         return "no profile can satisfy the filter, so nobody qualifies: " + " and ".join(parts) + "; widen it"
@@ -279,12 +261,8 @@ def _numeric_cells(
     """Cells from closed ranges, on the grid of the decimals that they are written with."""
     for (low, high), label, _ in groups:
         if not np.isfinite([low, high]).all():
-            raise ConfigError(
-                f"margin of {column.name!r}: the range {label!r} is open; give both ends, such as 65-95"
-            )
-    decimals = max(
-        (len(digits) for _, label, _ in groups for digits in re.findall(r"\.(\d+)", label)), default=0
-    )
+            raise ConfigError(f"margin of {column.name!r}: the range {label!r} is open; give both ends, such as 65-95")
+    decimals = max((len(digits) for _, label, _ in groups for digits in re.findall(r"\.(\d+)", label)), default=0)
     step, groups = 10.0**-decimals, sorted(groups)
     low_L = np.array([low for (low, _), _, _ in groups] + [np.nan])
     limit_L = np.array([high for (_, high), _, _ in groups] + [np.nan])

@@ -70,9 +70,7 @@ def fit_mixture(codes_NC: NDArray[np.int64], sizes: Sequence[int], weights_N: Ar
     if classes == 1:
         return Mixture(np.ones(1), tuple(m[None] for m in margins))
     part = _sample(rng, len(codes_NC), MOST_PEOPLE_TO_FIT)
-    fitted = expectation_maximisation(
-        codes_NC[part], margins, weights_N[part], classes, strength, rng, RESTARTS
-    )
+    fitted = expectation_maximisation(codes_NC[part], margins, weights_N[part], classes, strength, rng, RESTARTS)
     return rake_mixture(fitted, {c: (np.arange(len(m)), m) for c, m in enumerate(margins)})
 
 
@@ -120,9 +118,7 @@ def _held_out(
         if not weights_N[inside].sum() > 0:
             continue
         margins = _margins(codes_NC[inside], sizes, weights_N[inside], unseen=0.5)
-        fitted = expectation_maximisation(
-            codes_NC[inside], margins, weights_N[inside], classes, strength, rng, 1
-        )
+        fitted = expectation_maximisation(codes_NC[inside], margins, weights_N[inside], classes, strength, rng, 1)
         total += float(weights_N[~inside] @ fitted.log_score(codes_NC[~inside]))
     return total / float(weights_N.sum())
 
@@ -144,8 +140,7 @@ def expectation_maximisation(
     rows_UC, weights_U = _distinct(codes_NC, sizes, weights_N * (len(weights_N) / weights_N.sum()))
     onehot_UL, margin_L = _one_hot(rows_UC, sizes), np.concatenate(margins)
     runs = [
-        _climb(onehot_UL, weights_U, margin_L, classes, strength, rng)
-        for _ in range(restarts if classes > 1 else 1)
+        _climb(onehot_UL, weights_U, margin_L, classes, strength, rng) for _ in range(restarts if classes > 1 else 1)
     ]
     _, class_K, table_KL = max(runs, key=lambda run: run[0])
     return Mixture(class_K, tuple(np.split(table_KL, np.cumsum(sizes)[:-1], axis=1)))
@@ -155,9 +150,7 @@ def _climb(
     onehot_UL: Any, weights_U: Array, margin_L: Array, classes: int, strength: float, rng: np.random.Generator
 ) -> tuple[float, Array, Array]:
     """One run: log-likelihood, class_K, table_KL."""
-    resp_UK = (
-        rng.dirichlet(np.full(classes, 0.3), len(weights_U)) if classes > 1 else np.ones((len(weights_U), 1))
-    )
+    resp_UK = rng.dirichlet(np.full(classes, 0.3), len(weights_U)) if classes > 1 else np.ones((len(weights_U), 1))
     before = -np.inf
     for step in range(MAX_STEPS):
         people_K = weights_U @ resp_UK
@@ -233,8 +226,7 @@ def _margins(
 ) -> tuple[Array, ...]:
     """Per column the (L_c,) shares of its cells, `unseen` people added to each."""
     counts = [
-        np.bincount(codes_NC[:, c], weights_N, minlength=size).astype(float) + unseen
-        for c, size in enumerate(sizes)
+        np.bincount(codes_NC[:, c], weights_N, minlength=size).astype(float) + unseen for c, size in enumerate(sizes)
     ]
     return tuple(count / count.sum() for count in counts)
 
@@ -246,14 +238,10 @@ def _one_hot(rows_UC: NDArray[np.int64], sizes: Sequence[int]) -> Any:
     rows, columns = rows_UC.shape
     start_C = np.cumsum([0, *sizes[:-1]])
     index = (rows_UC + start_C).reshape(-1)
-    return csr_array(
-        (np.ones(rows * columns), index, np.arange(rows + 1) * columns), shape=(rows, sum(sizes))
-    )
+    return csr_array((np.ones(rows * columns), index, np.arange(rows + 1) * columns), shape=(rows, sum(sizes)))
 
 
-def _distinct(
-    codes_NC: NDArray[np.int64], sizes: Sequence[int], weights_N: Array
-) -> tuple[NDArray[np.int64], Array]:
+def _distinct(codes_NC: NDArray[np.int64], sizes: Sequence[int], weights_N: Array) -> tuple[NDArray[np.int64], Array]:
     """The distinct rows and the people on each."""
     label_N = np.zeros(len(codes_NC), dtype=np.int64)
     for c, size in enumerate(sizes):

@@ -87,9 +87,7 @@ def check_probability(probability: ArrayLike, n: int, t: int) -> NDArray[np.floa
     return p
 
 
-def _blocks(
-    p_NT: NDArray[np.float64], person_keys: Keys, problem_keys: Keys, seed: int, block: int
-) -> Iterator[Pairs]:
+def _blocks(p_NT: NDArray[np.float64], person_keys: Keys, problem_keys: Keys, seed: int, block: int) -> Iterator[Pairs]:
     n, total = len(person_keys), p_NT.size
     for start in range(0, total, block):
         cell_B = np.arange(start, min(start + block, total))

@@ -83,9 +83,7 @@ def qualified(profiles: Profiles, where: Where) -> NDArray[np.bool_]:
     return out_N
 
 
-def parse_filters(
-    texts: Sequence[str], columns: tuple[ProfileColumn, ...]
-) -> dict[str, list[str] | list[Range]]:
+def parse_filters(texts: Sequence[str], columns: tuple[ProfileColumn, ...]) -> dict[str, list[str] | list[Range]]:
     """Several texts as one filter; two on the same column must both hold. Raises as `parse_filter` does."""
     out: dict[str, list[str] | list[Range]] = {}
     for text in texts:
@@ -108,8 +106,7 @@ def parse_filter(text: str, columns: tuple[ProfileColumn, ...]) -> dict[str, lis
         return {column.name: [level for level in column.levels if (level in named) == (operator == "=")]}
     if column.kind != "ordinal":
         raise ConfigError(
-            f"filter {text!r}: the levels of {column.name!r} have no order; use = or != with "
-            f"{', '.join(column.levels)}"
+            f"filter {text!r}: the levels of {column.name!r} have no order; use = or != with {', '.join(column.levels)}"
         )
     if value not in column.levels:
         raise UnknownNameError("level", value, column.levels, f"the filter {text!r}")
@@ -131,9 +128,7 @@ def _cut(text: str, columns: tuple[ProfileColumn, ...]) -> tuple[ProfileColumn, 
             f"filter {text!r} is not of the form column operator value, with one of {' '.join(OPERATORS)}, "
             "such as age>=30 or gender=Woman,Man"
         )
-    raise UnknownNameError(
-        "profile column", text[: min(starts)].strip(), [c.name for c in columns], f"filter {text!r}"
-    )
+    raise UnknownNameError("profile column", text[: min(starts)].strip(), [c.name for c in columns], f"filter {text!r}")
 
 
 def _split_levels(value: str, column: ProfileColumn) -> list[str]:
@@ -159,9 +154,7 @@ def _parse_numbers(text: str, operator: str, value: str) -> list[Range]:
         ranges = [parse_range(operator + value)]
     known = [r for r in ranges if r is not None]
     if len(known) < len(ranges) or any(low > high for low, high in known):
-        raise ConfigError(
-            f"filter {text!r}: {value!r} is no number or range; write age>=30, age=18-29 or age=20,25-30"
-        )
+        raise ConfigError(f"filter {text!r}: {value!r} is no number or range; write age>=30, age=18-29 or age=20,25-30")
     return _outside(known) if operator == "!=" else known
 
 
@@ -190,9 +183,7 @@ def _checked_ranges(name: str, allowed: object) -> tuple[Range, ...]:
     for part in allowed if several else (allowed,):  # type: ignore[attr-defined]
         pair = part if isinstance(part, list | tuple) and len(part) == 2 else ("", "")
         if not all(end is None or (isinstance(end, int | float) and not np.isnan(end)) for end in pair):
-            raise ConfigError(
-                f"filter on {name!r}: the column is numeric and needs (low, high) numbers, not {part!r}"
-            )
+            raise ConfigError(f"filter on {name!r}: the column is numeric and needs (low, high) numbers, not {part!r}")
         low = -np.inf if pair[0] is None else float(pair[0])
         high = np.inf if pair[1] is None else float(pair[1])
         if low > high:

@@ -77,9 +77,7 @@ class Target:
             )
         have = np.bincount(groups_R, weights_R, minlength=len(self.labels) + 1) / total
         if have[-1] >= 1:
-            raise ConfigError(
-                f"margin of {self.column.name!r}: nobody has a known value; leave this margin out"
-            )
+            raise ConfigError(f"margin of {self.column.name!r}: nobody has a known value; leave this margin out")
         for g, label in enumerate(self.labels):
             if self.shares_G[g] > 0 and not have[g] > 0:
                 share = f"{self.shares_G[g]:g}"
@@ -104,9 +102,7 @@ class Raked:
         return float(self.weights_N.sum() ** 2 / (self.weights_N**2).sum())
 
 
-def rake(
-    profiles: Profiles, margins: Margins, weights_N: Array | None = None, max_rounds: int = MAX_ROUNDS
-) -> Raked:
+def rake(profiles: Profiles, margins: Margins, weights_N: Array | None = None, max_rounds: int = MAX_ROUNDS) -> Raked:
     """Weights of people whose margins are the targets; they add up to what they added up to before.
 
     weights_N: where to start; 1 each when None.
@@ -150,9 +146,7 @@ def rake_table(table: Array, margins: Sequence[Array | None], max_rounds: int = 
     return _fit(weights, groups, wanted, max_rounds).weights_N.reshape(table.shape)
 
 
-def _fit(
-    start: Array, groups: Sequence[NDArray[np.int64]], wanted: Sequence[Array], max_rounds: int
-) -> Raked:
+def _fit(start: Array, groups: Sequence[NDArray[np.int64]], wanted: Sequence[Array], max_rounds: int) -> Raked:
     total = start.sum()
     weights = start / total
     gap, rounds = (np.inf, 0) if groups else (0.0, 0)
@@ -189,9 +183,7 @@ def check_weights(weights_N: Array | None, count: int) -> Array:
         raise ConfigError(f"{len(weights_N.reshape(-1))} weights were given for {count} people")
     wrong = np.flatnonzero(~(np.isfinite(weights_N) & (weights_N >= 0)))
     if len(wrong):
-        raise ConfigError(
-            f"weight {weights_N[wrong[0]]} of person {wrong[0]} is not a finite number of 0 or more"
-        )
+        raise ConfigError(f"weight {weights_N[wrong[0]]} of person {wrong[0]} is not a finite number of 0 or more")
     if count and not weights_N.sum() > 0:
         raise ConfigError("all weights are 0; at least one must be positive")
     return weights_N
@@ -224,9 +216,7 @@ def check_shares(shares: Mapping[str, float], where: str) -> Array:
     total = float(sum(shares.values()))
     if abs(total - 1) > 1e-6:
         percent = "; these look like percentages, so divide them by 100" if abs(total - 100) < 2 else ""
-        raise ConfigError(
-            f"{where}: the shares of {', '.join(shares)} add up to {total:g}, not to 1{percent}"
-        )
+        raise ConfigError(f"{where}: the shares of {', '.join(shares)} add up to {total:g}, not to 1{percent}")
     return np.array(list(shares.values()), dtype=float) / total
 
 

@@ -154,9 +154,7 @@ class Ballot:
         return (rank < size[:, None]).astype(float)
 
 
-def log_set_probability(
-    logits_BM: torch.Tensor, chosen_BM: torch.Tensor, option_count_B: torch.Tensor
-) -> torch.Tensor:
+def log_set_probability(logits_BM: torch.Tensor, chosen_BM: torch.Tensor, option_count_B: torch.Tensor) -> torch.Tensor:
     """(B,) log-probability that the first k of a Plackett-Luce ranking are exactly the chosen options, in any order."""
     import torch
 

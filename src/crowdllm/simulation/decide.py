@@ -75,7 +75,12 @@ def decide_blocks(
 
 
 def pair_parameters(
-    model: CrowdModel, loadings_IZ: Array, base_BP: Array, spread_B: Array, item_BU: NDArray[np.int64], attitude_BZ: Array
+    model: CrowdModel,
+    loadings_IZ: Array,
+    base_BP: Array,
+    spread_B: Array,
+    item_BU: NDArray[np.int64],
+    attitude_BZ: Array,
 ) -> Array:
     """(B, P) parameters of each pair's response distribution; summed over Z in a fixed order."""
     shift_BU = np.zeros(item_BU.shape)

@@ -1,7 +1,8 @@
 """Simulate a whole crowd and keep it: recruits, their responses, and a folder that says they are simulated.
 
 The folder is a study folder with `simulated = true` (so that `check`, `aggregate` and `load_study` read it), plus
-responses.parquet and meta.json. Every row of both response tables carries the simulated flag, the model's hash and the seed.
+responses.parquet and meta.json. Every row of both response tables carries the simulated flag, the model's hash and
+the seed.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, 
     for path in files:
         fresh = path.with_name(path.name + ".part")
         if path.suffix == ".parquet":
-            table.astype({c: "string" for c in ("participant", "problem", "response", "model")}).to_parquet(fresh)
+            table.astype(dict.fromkeys(("participant", "problem", "response", "model"), "string")).to_parquet(fresh)
         else:
             table.to_csv(fresh, index=False)
         fresh.replace(path)
