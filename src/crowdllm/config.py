@@ -37,6 +37,7 @@ class CrowdConfig(_Settings):
     max_epochs: int = Field(60, ge=0)
     patience: int = Field(6, ge=1)
     held_out: float = Field(0.12, gt=0, lt=0.5, description="share of problems (or responses) for early stopping")
+    min_problems_to_hold_out: int = Field(60, ge=4, description="below it responses are held out, not problems")
 
 
 class PaperConfig(_Settings):

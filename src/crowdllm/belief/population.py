@@ -4,11 +4,12 @@ Raw parameters of a problem are linear in its reference features and embedding,
 
     raw_t = b + a log p_ref,t + W_ref f_ref,t + W_x x_t + r_t,
 
-and become a response distribution through the response type. b is the pooled histogram; a in {0, 1} says whether the prior is the pooled histogram or the LLM's own distribution
-(where it gave one); W_ref and W_x have normal priors. Candidates for a and the precisions are averaged, weighted by
-their log score on held-out training problems; r_t is a problem's own effect, normal with a variance chosen on held-out
-responses, and zero for problems nobody answered. The fit is the penalised maximum likelihood, by L-BFGS: the same number
-every time, in place of the paper's problem-level mean of delta_it, fitted by stochastic gradient with no penalty.
+and become a response distribution through the response type. b is the pooled histogram; a in {0, 1} says whether the
+prior is the pooled histogram or the LLM's own distribution (where it gave one); W_ref and W_x have normal priors.
+Candidates for a and the precisions are averaged, weighted by their log score on held-out training problems; r_t is a
+problem's own effect, normal with a variance chosen on held-out responses, and zero for problems nobody answered. The
+fit is the penalised maximum likelihood, by L-BFGS: the same number every time, in place of the paper's problem-level
+mean of delta_it, fitted by stochastic gradient with no penalty.
 
 Shapes: T problems, I items, F features, W raw width, R responses.
 """

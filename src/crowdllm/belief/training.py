@@ -131,7 +131,7 @@ def _hold_out(
     """Kept and held-out responses, and which items are held out whole (None when responses are held out singly)."""
     rng = generator(seed, "belief:held-out")
     answered = np.unique(responses.problem_R)
-    if len(answered) >= config.min_problems_to_tune * 2 and not len(items.problems) < len(answered):
+    if len(answered) >= config.min_problems_to_hold_out and not len(items.problems) < len(answered):
         held = rng.permutation(answered)[: max(1, round(config.held_out * len(answered)))]
         mask_R = np.isin(responses.problem_R, held)
         held_items = np.zeros(len(items), dtype=bool)

@@ -1,7 +1,7 @@
 """Recorded LLM answers: a CSV or Parquet table with one row per problem.
 
-Columns: `problem`; answers as `decision` and/or `k1`, `k2`, ... (texts or numbers, parsed like an LLM's own); and, where
-the LLM gave a distribution, `p1`..`pM`, one per level (or option) in order, in percent or shares, each row normalised.
+Columns: `problem`; answers as `decision` and/or `k1`, `k2`, ... (texts or numbers, parsed like an LLM's own); and,
+where the LLM gave a distribution, `p1`..`pM`, one per level (or option) in order, in percent or shares (normalised).
 A row whose shares do not add up to 100 or 1 (within 2 %) is refused with its number.
 """
 
