@@ -115,7 +115,7 @@ def measure(rows: int, full: bool) -> list[dict[str, Any]]:
 def show(records: list[dict[str, Any]]) -> None:
     """The records as a table."""
     title = "Seconds per aggregation (flips: problems decided differently)"
-    table = Table(title=title, box=box.SIMPLE, pad_edge=False)
+    table = Table(title=title, box=box.HORIZONTALS, padding=0)
     for heading in ("labels", "method", "rounds", "crowdllm", "crowd-kit", "ratio", "max diff", "flips"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
     for r in records:

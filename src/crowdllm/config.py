@@ -21,8 +21,8 @@ class CrowdConfig(_Settings):
 
     embedding: str = "tfidf"
     belief_width: int = Field(6, ge=0, le=64, description="Z: latent attitudes shared by a person's answers")
-    reference_penalties: tuple[float, ...] = (3.0, 30.0, 300.0)
-    embedding_penalties: tuple[float, ...] = (10.0, 30.0, 100.0, 1000.0)
+    reference_penalties: tuple[float, ...] = (10.0, 100.0, 1000.0)
+    embedding_penalties: tuple[float, ...] = (20.0, 60.0, 200.0, 2000.0)
     effect_variances: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
     folds: int = Field(4, ge=2, le=20)
     min_problems_to_tune: int = Field(12, ge=4)

@@ -56,15 +56,18 @@ class Reference:
         return replace(self, problem_ids=problems.ids, values_TKD=values, distribution_TM=shares)
 
     def summary(self, response_type: ResponseType, max_options: int) -> Array:
-        """(T, M) distribution per problem: the given one where there is one, else that of the draws; NaN if neither."""
+        """(T, M) distribution per problem: the given one where there is one, else that of the draws; NaN if neither.
+
+        M is that of these problems: options that none of them has are left out, and lacking ones have share 0.
+        """
         out = np.full((len(self.problem_ids), response_type.summary_width(max_options)), np.nan)
         for t, draws_KD in enumerate(self.values_TKD):
             parsed = draws_KD[~np.isnan(draws_KD).any(axis=1)]
             if len(parsed):
-                out[t] = response_type.summarise(parsed)
+                out[t] = _to_width(response_type.summarise(parsed), out.shape[1])
         if self.distribution_TM is not None:
             given = ~np.isnan(self.distribution_TM).any(axis=1)
-            out[given] = self.distribution_TM[given]
+            out[given] = _to_width(self.distribution_TM[given], out.shape[1])
         return out
 
     @property
@@ -124,6 +127,12 @@ class References:
             + (f" ({s.unparsable / s.asked:.1%})" if s.asked else "")
             for s in self.sources
         ]
+
+
+def _to_width(shares: Array, width: int) -> Array:
+    """Shares over exactly `width` options: cut, or filled up with zeros, at the end."""
+    lacking = max(width - shares.shape[-1], 0)
+    return np.pad(shares[..., :width], [(0, 0)] * (shares.ndim - 1) + [(0, lacking)])
 
 
 def _scale_mean(response_type: ResponseType, summary_TM: Array) -> Array:

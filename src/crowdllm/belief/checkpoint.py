@@ -162,6 +162,7 @@ def _tensors(model: CrowdModel) -> dict[str, NDArray[Any]]:
         "items.x": model.items.x_IX,
         "items.reference": model.items.reference_IF,
         "items.decision": model.items.decision_TY,
+        "items.length": model.items.length_I,
     }
     arrays |= {f"embedder.{k}": v for k, v in embedding.items()}
     arrays |= {f"personal.{k}": v.detach().numpy() for k, v in model.personal.state_dict().items()}
@@ -204,6 +205,7 @@ def _load_items(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> It
         reference_IF=arrays["items.reference"],
         reference_names=tuple(settings["reference_names"]),
         decision_TY=arrays["items.decision"],
+        length_I=arrays["items.length"],
         keys=tuple(settings["keys"]),
     )
 

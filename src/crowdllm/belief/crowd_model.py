@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crowdllm.belief.items import Items, item_texts, make_items
 from crowdllm.belief.population import PopulationModel, fit_population
+from crowdllm.belief.rowwise import rowwise_product
 from crowdllm.config import CrowdConfig
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import ProfileEncoder, Profiles
@@ -69,7 +70,8 @@ class CrowdModel:
                 f"the model was fitted with references {list(self.reference_sources) or 'none'}, "
                 f"but {list(names) or 'none'} were given; give the same sources in the same order"
             )
-        return make_items(problems, self.response_type, self.embedder, references)
+        several = len(self.items.problems) > 1
+        return make_items(problems, self.response_type, self.embedder, references, several)
 
     def recruit(self, n: int, seed: int) -> Profiles:
         """n simulated participants from the joint distribution of the training people's profiles."""
@@ -78,7 +80,7 @@ class CrowdModel:
     def attitudes(self, profiles: Profiles, noise_NZ: Array) -> Array:
         """(N, Z) c_i: what depends on the participant alone."""
         v_NV = self.encoder.encode(profiles).astype(np.float64) - self.profile_mean_V
-        return v_NV @ self.personal.profile_VZ.detach().numpy() + noise_NZ
+        return rowwise_product(v_NV, self.personal.profile_VZ.detach().numpy()) + noise_NZ
 
     def participant_noise(self, profiles: Profiles, seed: int) -> Array:
         """(N, Z) eps_i, keyed by (seed, participant)."""

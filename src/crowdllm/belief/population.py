@@ -1,8 +1,9 @@
 """The population's response distribution on each problem: reference decisions corrected by the human responses.
 
-Raw parameters of a problem are linear in its reference features and embedding,
+Raw parameters of a problem are linear in its reference features f_ref (with the text's length), its embedding x and
+their products with the references' mean answer m,
 
-    raw_t = b + a log p_ref,t + W_ref f_ref,t + W_x x_t + r_t,
+    raw_t = b + a log p_ref,t + W_ref f_ref,t + W_x (x_t, m_t x_t) + r_t,
 
 and become a response distribution through the response type. b is the pooled histogram; a in {0, 1} says whether the
 prior is the pooled histogram or the LLM's own distribution (where it gave one); W_ref and W_x have normal priors.
@@ -78,7 +79,7 @@ class PopulationModel:
 
     def features(self, items: Items) -> Array:
         """(I, F) centred features."""
-        return np.c_[items.reference_IF, items.x_IX.astype(np.float64)] - self.center_F
+        return items.design() - self.center_F
 
     def seen(self, items: Items) -> NDArray[np.int64]:
         """(I,) position of each item among those the model was fitted on, -1 for new ones."""
@@ -153,13 +154,13 @@ class _Fitter:
         import torch
 
         self.type, self.items = response_type, items
-        raw = np.c_[items.reference_IF, items.x_IX.astype(np.float64)]
+        raw = items.design()
         self.center = raw.mean(axis=0) if len(raw) else np.zeros(raw.shape[1])
         if has_soft_reference:  # log shares keep their own zero, so that weight 1 reproduces the LLM's distribution
             for columns in _log_share_columns(items, response_type) or []:
                 self.center[columns] = 0.0
         self.features = torch.from_numpy(raw - self.center)
-        self.reference_width = items.reference_IF.shape[1]
+        self.few_width = items.few_width
         self.has_soft_reference = has_soft_reference
         self.item_TU = torch.from_numpy(items.item_TU)
         self.counts = torch.from_numpy(items.option_counts)
@@ -208,7 +209,7 @@ class _Fitter:
 
         mean = self.prior(use_reference)
         penalty = torch.full((self.features.shape[1], 1), embedding_penalty, dtype=torch.float64)
-        penalty[: self.reference_width] = reference_penalty
+        penalty[: self.few_width] = reference_penalty
         delta = torch.zeros_like(mean, requires_grad=True)
         intercept = torch.zeros(self.item_width, dtype=torch.float64, requires_grad=True)
         extras = torch.zeros(self.extra_width, dtype=torch.float64, requires_grad=True)
@@ -265,7 +266,7 @@ def _tune(
     any out, the middle of the grid is taken.
     """
     priors = [False, True] if fitter.has_soft_reference else [False]
-    references = config.reference_penalties if fitter.reference_width else config.reference_penalties[:1]
+    references = config.reference_penalties
     folds = _folds(responses, config, seed)
     if not folds:
         return (

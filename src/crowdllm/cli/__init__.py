@@ -92,7 +92,7 @@ def usage_line(error: Exception) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "crowdllm"
-    return f"{' '.join(message.split())} (see {command} -h)"
+    return f"{' '.join(message.split()).rstrip('.')} (see {command} -h)"
 
 
 def _complain(lines: list[str]) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.belief.items import Items, item_texts, make_items
+from crowdllm.belief.items import Items, item_texts, make_items, widest
 from crowdllm.config import PaperConfig
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import ProfileEncoder, Profiles
@@ -24,6 +24,7 @@ from crowdllm.data.study import Study
 from crowdllm.embedding import Embedder, fit_embedder
 from crowdllm.errors import MismatchError
 from crowdllm.methods.protocol import Array, Progress
+from crowdllm.methods.shares import uniform_shares
 from crowdllm.profiles.generator import ProfileGenerator
 from crowdllm.profiles.mixture import Mixture
 from crowdllm.reference import References
@@ -66,12 +67,14 @@ class PaperSimulator:
     default_decision: Array
     generator: ProfileGenerator
     uses_references: bool
+    several_problems: bool
 
     def simulate(
         self, problems: Problems, references: References | None, crowd: Profiles,
         participant_R: NDArray[np.int64], problem_R: NDArray[np.int64], seed: int,
     ) -> Array:  # fmt: skip
-        items = make_items(problems, self.response_type, self.embedder, references if self.uses_references else None)
+        given = references if self.uses_references else None
+        items = make_items(problems, self.response_type, self.embedder, given, self.several_problems)
         v_NV = self.encoder.encode(crowd)
         y_ref_TU = _reference(items, self.scale, self.default_decision)
         people, keys = stable_keys(crowd.ids), stable_keys(problems.ids)
@@ -121,7 +124,7 @@ class PaperSimulator:
         """Shares of 64 repeated decisions of the same person, mixed with a hundredth of the uniform distribution."""
         if self.response_type.kind not in ("ordinal", "choice"):
             return None
-        levels = self.response_type.summary_width(int(problems.option_counts.max(initial=0)))
+        levels = self.response_type.summary_width(widest(problems, self.response_type))
         counts = np.zeros((len(responses), levels))
         for repeat in range(64):
             values = self.simulate(
@@ -133,7 +136,8 @@ class PaperSimulator:
                 seed + 7919 * (repeat + 1),
             )
             counts[np.arange(len(values)), values[:, 0].astype(int)] += 1
-        return 0.99 * counts / 64 + 0.01 / levels
+        uniform_TM = uniform_shares(problems.option_counts, levels)
+        return 0.99 * counts / 64 + 0.01 * uniform_TM[responses.problem_R]
 
     def log_scores(
         self,
@@ -204,7 +208,7 @@ def _fit_paper(
     return PaperSimulator(
         response_type=kind, config=config, embedder=embedder, encoder=encoder, belief=belief, scale=scale,
         default_decision=default * scale.unit + scale.center, generator=replace(learned, mixture=alone),
-        uses_references=references is not None,
+        uses_references=references is not None, several_problems=len(train.problems) > 1,
     )  # fmt: skip
 
 
@@ -295,12 +299,14 @@ def _hold_out(problem_O: NDArray[np.int64], config: PaperConfig, seed: int) -> t
 
 
 def _reference(items: Items, scale: Scale, default_U: Array) -> Array:
-    """(T, U) y_ref in the model's unit; the default (training mean) where no reference parsed."""
+    """(T, U) y_ref in the model's unit; the default (training mean) where no reference parsed.
+
+    An option beyond those of any training problem has the mean over options for its default.
+    """
     decision = items.decision_TY
-    known = ~np.isnan(decision)
-    width = min(decision.shape[1], len(default_U))
-    filled = np.where(known[:, :width], decision[:, :width], default_U[:width])
-    return (filled - scale.center) / scale.unit
+    lacking = max(decision.shape[1] - len(default_U), 0)
+    default = np.pad(default_U, (0, lacking), constant_values=default_U.mean())[: decision.shape[1]]
+    return (np.where(np.isnan(decision), default, decision) - scale.center) / scale.unit
 
 
 def to_decisions(kind: ResponseType, responses: Responses, items: Items) -> tuple[Array, Scale]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.methods.protocol import Progress
-from crowdllm.methods.shares import SharesSimulator
+from crowdllm.methods.shares import SharesSimulator, uniform_shares
 from crowdllm.reference import References
 from crowdllm.responses.ballot import Ballot
 from crowdllm.responses.continuous import QUANTILES, Continuous
@@ -27,9 +28,7 @@ def fit(
             low = kind.low if kind.low is not None else float(seen.min())
             high = kind.high if kind.high is not None else float(seen.max())
             return np.tile(np.linspace(low, high, QUANTILES), (len(problems), 1))
-        width = kind.summary_width(int(problems.option_counts.max(initial=0)))
-        counts = np.where(problems.option_counts > 0, problems.option_counts, width)[:, None]
-        return (np.arange(width) < counts) / counts
+        return uniform_shares(problems.option_counts, kind.summary_width(widest(problems, kind)))
 
     extras = np.zeros(0)
     if isinstance(kind, Ballot):

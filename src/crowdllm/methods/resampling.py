@@ -11,10 +11,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
-from crowdllm.methods.shares import SMALLEST
+from crowdllm.methods.shares import floored
 from crowdllm.reference import References
 from crowdllm.responses.protocol import Array, ResponseType
 from crowdllm.rng import stable_keys, uniforms
@@ -63,13 +64,13 @@ class ResamplingSimulator:
     ) -> Array | None:
         if self.response_type.kind not in ("ordinal", "choice"):
             return None
-        levels = self.response_type.summary_width(int(problems.option_counts.max(initial=0)))
-        shares = np.full((len(problems), levels), 1 / levels)
+        levels = self.response_type.summary_width(widest(problems, self.response_type))
+        shares = np.full((len(problems), levels), np.nan)
         for t, identity in enumerate(problems.ids):
             pool = self._pool(identity)
             if len(pool):
                 shares[t] = self.response_type.summarise(self.values_PD[pool])
-        return ((1 - SMALLEST) * shares + SMALLEST / levels)[responses.problem_R]
+        return floored(shares, problems.option_counts)[responses.problem_R]
 
     def log_scores(
         self,

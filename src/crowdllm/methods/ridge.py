@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.belief.items import Items, item_texts, make_items
+from crowdllm.belief.items import Items, item_texts, make_items, widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.embedding import fit_embedder
@@ -42,8 +42,10 @@ def fit_tfidf(
     except ValueError as error:
         raise MismatchError(f"the method 'tfidf-ridge' needs problem texts with words in them ({error})") from None
 
+    several = len(train.problems) > 1
+
     def featurise(problems: Problems, _: References | None) -> Any:
-        return vectorizer.transform(item_texts(problems, train.response_type))
+        return vectorizer.transform(item_texts(problems, train.response_type, several))
 
     return _fit(train, references, featurise, seed)
 
@@ -69,8 +71,10 @@ def _fit_items(
 ) -> SharesSimulator:
     embedder = fit_embedder(embedding, item_texts(train.problems, train.response_type), seed)
 
+    several = len(train.problems) > 1
+
     def featurise(problems: Problems, given: References | None) -> Any:
-        return columns(make_items(problems, train.response_type, embedder, given))
+        return columns(make_items(problems, train.response_type, embedder, given, several))
 
     return _fit(train, references, featurise, seed)
 
@@ -112,7 +116,7 @@ def _choose(features: Any, target: Array, weight: Array, rows: NDArray[np.int64]
 
 def _targets(train: Study, kind: ResponseType) -> tuple[Array, Array]:
     """Per item its target row and a weight of mean 1: histogram (or quantiles) per problem, share per option."""
-    most = int(train.problems.option_counts.max(initial=0))
+    most = widest(train.problems, kind)
     summary = np.full((len(train.problems), kind.summary_width(most)), np.nan)
     count = np.bincount(train.responses.problem_R, minlength=len(train.problems)).astype(float)
     order = np.argsort(train.responses.problem_R, kind="stable")
@@ -134,6 +138,6 @@ def _as_shares(raw: Array, problems: Problems, kind: ResponseType) -> Array:
         kept = np.maximum(raw, 1e-3)
         return kept / kept.sum(axis=1, keepdims=True)
     counts = problems.option_counts
-    shares = np.zeros((len(problems), int(counts.max())))
+    shares = np.zeros((len(problems), widest(problems, kind)))
     shares[np.arange(shares.shape[1]) < counts[:, None]] = np.maximum(raw[:, 0], 1e-3)
     return shares / shares.sum(axis=1, keepdims=True)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
@@ -42,8 +43,8 @@ class SharesSimulator:
         participant_R: NDArray[np.int64], problem_R: NDArray[np.int64], seed: int,
     ) -> Array:  # fmt: skip
         shares_TM = self.predict(problems, references)
-        counts = problems.option_counts
-        width = self.response_type.noise_width(int(counts.max(initial=0)))
+        counts, most = problems.option_counts, widest(problems, self.response_type)
+        width = self.response_type.noise_width(most)
         noise = uniforms(
             seed, "shares", stable_keys(crowd.ids)[participant_R], stable_keys(problems.ids)[problem_R], width
         )
@@ -51,7 +52,7 @@ class SharesSimulator:
             return _from_quantiles(shares_TM, problem_R, noise)
         params = shares_to_parameters(self.response_type, shares_TM, self.extras)[problem_R]
         known = ~np.isnan(params).any(axis=1)
-        values = np.full((len(problem_R), self.response_type.width(int(counts.max(initial=0)))), np.nan)
+        values = np.full((len(problem_R), self.response_type.width(most)), np.nan)
         values[known] = self.response_type.sample(params[known], noise[known], counts[problem_R][known])
         return values
 
@@ -65,7 +66,7 @@ class SharesSimulator:
     ) -> Array | None:
         if self.response_type.kind not in ("ordinal", "choice"):
             return None
-        return _floored(self.predict(problems, references), problems.option_counts)[responses.problem_R]
+        return floored(self.predict(problems, references), problems.option_counts)[responses.problem_R]
 
     def log_scores(
         self,
@@ -116,9 +117,16 @@ def _from_quantiles(quantiles_TM: Array, problem_R: NDArray[np.int64], noise_R1:
     return (rows[pick, low] + (position - low) * (rows[pick, high] - rows[pick, low]))[:, None]
 
 
-def _floored(shares_TM: Array, option_counts_T: NDArray[np.int64]) -> Array:
-    """Mixed with a thousandth of the uniform distribution, so that no observed response has probability 0."""
-    levels = shares_TM.shape[1]
+def uniform_shares(option_counts_T: NDArray[np.int64], levels: int) -> Array:
+    """(T, M) the same share for every level, or for every option that the problem has."""
     counts = np.where(option_counts_T > 0, option_counts_T, levels)[:, None]
-    uniform = (np.arange(levels) < counts) / counts
+    return (np.arange(levels) < counts) / counts
+
+
+def floored(shares_TM: Array, option_counts_T: NDArray[np.int64]) -> Array:
+    """Mixed with a thousandth of the uniform distribution, so that no observed response has probability 0.
+
+    Rows of NaN (a problem the method has no answer for) become uniform over the levels, or the problem's options.
+    """
+    uniform = uniform_shares(option_counts_T, shares_TM.shape[1])
     return (1 - SMALLEST) * np.where(np.isnan(shares_TM), uniform, shares_TM) + SMALLEST * uniform

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.errors import MismatchError
@@ -27,7 +28,7 @@ def fit(
 
     def predict(problems: Problems, given: References | None) -> Array:
         aligned = (given or references).aligned(problems)
-        most = int(problems.option_counts.max(initial=0))
+        most = widest(problems, kind)
         stack = np.stack([source.summary(kind, most) for source in aligned.sources])
         known = ~np.isnan(stack)
         total = np.where(known, stack, 0).sum(axis=0)

@@ -141,14 +141,16 @@ class Ballot:
 
     def sample(self, params_BP: Array, uniforms_BW: Array, option_count_B: NDArray[np.int64]) -> Array:
         options = params_BP.shape[1] - self._sizes()
-        utility = mask_missing_array(params_BP[:, :options], option_count_B) + gumbel(uniforms_BW[:, :options])
+        first = int(self._sizes() > 1)  # the size's noise comes first: its place depends on no other problem
+        noise_BM = gumbel(uniforms_BW[:, first : first + options])
+        utility = mask_missing_array(params_BP[:, :options], option_count_B) + noise_BM
         size = np.full(len(params_BP), self.max_picks)
         if self._sizes() > 1:
             sizes = np.arange(self.min_picks, self.max_picks + 1)
             logits = np.where(sizes <= option_count_B[:, None], params_BP[:, options:], NEG)
             share = np.exp(logits - logits.max(axis=1, keepdims=True))
             below = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)[:, :-1]
-            size = self.min_picks + (uniforms_BW[:, options:] > below).sum(axis=1)
+            size = self.min_picks + (uniforms_BW[:, :1] > below).sum(axis=1)
         size = np.minimum(size, option_count_B)
         rank = np.argsort(np.argsort(-utility, axis=1, kind="stable"), axis=1, kind="stable")
         return (rank < size[:, None]).astype(float)

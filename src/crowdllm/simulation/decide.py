@@ -43,7 +43,7 @@ def simulate_pairs(
     noise_NZ: the participants' noise eps_i where it is known (digital twins); keyed standard normals when None.
     """
     if not len(participant_R):
-        return np.zeros((0, model.response_type.width(int(items.option_counts.max(initial=0)))))
+        return np.zeros((0, model.response_type.width(items.item_TU.shape[1])))
     parts = list(decide_blocks(model, items, crowd, participant_R, problem_R, seed, noise_NZ, block))
     return np.concatenate(parts)
 
@@ -66,7 +66,7 @@ def decide_blocks(
     loadings_IZ, base_TP, spread_T = model.item_terms(items)
     person_N, problem_T = stable_keys(crowd.ids), stable_keys(items.problems.ids)
     counts_T = items.option_counts
-    width = model.response_type.noise_width(int(counts_T.max(initial=0)))
+    width = model.response_type.noise_width(items.item_TU.shape[1])
     for start in range(0, len(participant_R), block):
         i, t = participant_R[start : start + block], problem_R[start : start + block]
         params = pair_parameters(model, loadings_IZ, base_TP[t], spread_T[t], items.item_TU[t], attitude_NZ[i])

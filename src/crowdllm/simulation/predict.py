@@ -30,7 +30,7 @@ def log_scores(model: CrowdModel, items: Items, people: Profiles, responses: Res
 
 def level_probabilities(model: CrowdModel, items: Items, people: Profiles, responses: Responses, seed: int) -> Array:
     """(R, M) predictive probability of every level (ordinal) or option (choice) for each pair."""
-    levels = model.response_type.summary_width(int(items.option_counts.max(initial=0)))
+    levels = model.response_type.summary_width(items.item_TU.shape[1])
     values = [np.full((len(responses), 1), float(m)) for m in range(levels)]
     shares = np.exp(_mixed(model, items, people, responses, seed, values))
     return shares / shares.sum(axis=1, keepdims=True)
