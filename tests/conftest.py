@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from crowdllm.config import CrowdConfig
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import ProfileColumn, Profiles
 from crowdllm.data.responses import Responses
@@ -93,7 +94,8 @@ def _answer(kind: ResponseType, felt_BU: Array, count_B: NDArray[np.int64], rng:
     present = np.arange(felt_BU.shape[1]) < count_B[:, None]
     if isinstance(kind, Points):
         share = np.where(present, np.exp(felt_BU), 0)
-        return np.stack([rng.multinomial(kind.budget, p) for p in share / share.sum(axis=1, keepdims=True)]).astype(float)
+        share /= share.sum(axis=1, keepdims=True)
+        return np.stack([rng.multinomial(kind.budget, p) for p in share]).astype(float)
     utility = np.where(present, felt_BU + rng.gumbel(size=felt_BU.shape), -np.inf)
     rank = np.argsort(np.argsort(-utility, axis=1), axis=1)
     if isinstance(kind, Choice):
@@ -175,3 +177,15 @@ def make_known() -> Callable[..., Known]:
 def make_references() -> Callable[..., References]:
     """make_references(study, shares_TM, name="oracle") -> References of one source."""
     return soft_references
+
+
+@pytest.fixture(scope="session")
+def fast_config() -> Callable[..., CrowdConfig]:
+    """fast_config(max_epochs=...) -> settings with nothing to choose between and few epochs, for quick fits."""
+
+    def make(**settings: object) -> CrowdConfig:
+        quick = {"belief_width": 2, "max_epochs": 6, "prediction_draws": 32, "effect_variances": (0.3,)}
+        quick |= {"embedding_penalties": (30.0, 30.0), "reference_penalties": (30.0,)}
+        return CrowdConfig(**quick | settings)
+
+    return make

@@ -9,16 +9,18 @@ Shapes: T texts, X embedding width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.errors import MissingExtraError
+from crowdllm.errors import DataUnavailableError, MissingExtraError
 
 TFIDF = "tfidf"
 MAX_TERMS, MAX_WIDTH = 20_000, 128
+SHORTEST = 1e-9  # what is left of a text by rounding alone counts as nothing
 
 
 class Embedder(Protocol):
@@ -62,8 +64,8 @@ class TfidfEmbedder:
         return TfidfEmbedder(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        if not self.terms:
-            return np.zeros((len(texts), 0), dtype=np.float32)
+        if not self.terms or not len(texts):
+            return np.zeros((len(texts), len(self.components_XW)), dtype=np.float32)
         vectorizer = _vectorizer(self.terms)
         vectorizer.idf_ = self.idf_W.astype(np.float64)
         return _unit(np.asarray(vectorizer.transform(list(texts)) @ self.components_XW.T))
@@ -90,36 +92,57 @@ def _vectorizer(terms: Sequence[str] | None) -> Any:
 
 @dataclass(frozen=True)
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model, by its name or the path of its folder."""
+    """A sentence-transformers model, by its name or the path of its folder. Each distinct text is embedded once."""
 
     name: str
+    known: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError:
-            raise MissingExtraError(f"the embedding {self.name!r}", "embed") from None
-        distinct, where = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
-        model = SentenceTransformer(self.name)
-        vectors = model.encode(list(distinct), batch_size=64, show_progress_bar=False)
-        return _unit(np.asarray(vectors, dtype=np.float64))[where]
+        """Raises MissingExtraError without the package, DataUnavailableError where there is no such model."""
+        if not len(texts):
+            return self.embed([""])[:0]
+        new = sorted({str(text) for text in texts} - self.known.keys())
+        if new:
+            vectors = _load_model(self.name).encode(new, batch_size=64, show_progress_bar=False)
+            self.known.update(zip(new, _unit(np.asarray(vectors, dtype=np.float64)), strict=True))
+        return np.array([self.known[str(text)] for text in texts], dtype=np.float32)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
         return {"name": self.name}, {}
 
 
+def _load_model(name: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise MissingExtraError(f"the embedding {name!r}", "embed") from None
+    try:
+        return SentenceTransformer(name)
+    except (OSError, ValueError) as error:
+        raise DataUnavailableError(
+            f"there is no sentence-transformers model {name!r} here, nor could it be downloaded: give the name of one, "
+            f"the path of its folder, or {TFIDF!r} ({str(error).splitlines()[0]})"
+        ) from None
+
+
 def fit_embedder(name: str, texts: Sequence[str], seed: int = 0) -> Embedder:
     """The embedder called `name`: "tfidf", or a sentence-transformers model's name or path."""
-    return TfidfEmbedder.fit(texts, seed) if name == TFIDF else SentenceTransformerEmbedder(name)
+    return TfidfEmbedder.fit(texts, seed) if name == TFIDF else _sentence_transformer(name)
 
 
 def load_embedder(settings: dict[str, Any], arrays: dict[str, NDArray[np.float32]]) -> Embedder:
     """Rebuild an embedder from its `state`."""
     if settings["name"] == TFIDF:
         return TfidfEmbedder(tuple(settings["terms"]), arrays["idf"], arrays["components"])
-    return SentenceTransformerEmbedder(settings["name"])
+    return _sentence_transformer(settings["name"])
+
+
+@lru_cache(maxsize=2)
+def _sentence_transformer(name: str) -> SentenceTransformerEmbedder:
+    """One embedder per model, so that fits of several methods and seeds share what is embedded."""
+    return SentenceTransformerEmbedder(name)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+    return np.where(length > SHORTEST, vectors / np.maximum(length, SHORTEST), 0).astype(np.float32)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowdllm.data.problems import Problems
+from crowdllm.data.problems import Problems, widest
 from crowdllm.errors import MismatchError
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.ordinal import Ordinal
@@ -48,11 +49,9 @@ class Reference:
 
     def aligned(self, problems: Problems) -> Reference:
         """In the order of these problems; problems the source never saw become missing (NaN)."""
-        where = pd.Index(self.problem_ids).get_indexer(pd.Index(problems.ids))
-        values = np.where(where[:, None, None] >= 0, self.values_TKD[where], np.nan)
-        shares = self.distribution_TM
-        if shares is not None:
-            shares = np.where(where[:, None] >= 0, shares[where], np.nan)
+        where = pd.Index(self.problem_ids, dtype=object).get_indexer(pd.Index(problems.ids, dtype=object))
+        values = _rows(self.values_TKD, where)
+        shares = None if self.distribution_TM is None else _rows(self.distribution_TM, where)
         return replace(self, problem_ids=problems.ids, values_TKD=values, distribution_TM=shares)
 
     def summary(self, response_type: ResponseType, max_options: int) -> Array:
@@ -60,6 +59,8 @@ class Reference:
 
         M is that of these problems: options that none of them has are left out, and lacking ones have share 0.
         """
+        if response_type.has_options:  # here may be more options than where the scale was read
+            response_type = cast(ResponseType, replace(cast(Any, response_type), max_options=max_options))
         out = np.full((len(self.problem_ids), response_type.summary_width(max_options)), np.nan)
         for t, draws_KD in enumerate(self.values_TKD):
             parsed = draws_KD[~np.isnan(draws_KD).any(axis=1)]
@@ -103,7 +104,7 @@ class References:
         An item is a problem for scales, one option of a problem (in order) for types with options. Missing
         references give zeros and set the feature `<source>?missing`.
         """
-        max_options = int(problems.option_counts.max(initial=0))
+        max_options = widest(problems, response_type)
         blocks: list[NDArray[np.float64]] = []
         names: list[str] = []
         for source in self.sources:
@@ -133,6 +134,13 @@ def _to_width(shares: Array, width: int) -> Array:
     """Shares over exactly `width` options: cut, or filled up with zeros, at the end."""
     lacking = max(width - shares.shape[-1], 0)
     return np.pad(shares[..., :width], [(0, 0)] * (shares.ndim - 1) + [(0, lacking)])
+
+
+def _rows(array: Array, where_T: NDArray[np.int64]) -> Array:
+    """The rows at these positions, NaN for position -1."""
+    out = np.full((len(where_T), *array.shape[1:]), np.nan)
+    out[where_T >= 0] = array[where_T[where_T >= 0]]
+    return out
 
 
 def _scale_mean(response_type: ResponseType, summary_TM: Array) -> Array:

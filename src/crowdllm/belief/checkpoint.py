@@ -1,8 +1,8 @@
 """A fitted crowd as a folder: tensors.safetensors, model.json and, last, meta.json; never a pickle.
 
 model.json holds settings, profile columns, the scale and the problems it was fitted on; meta.json the method, version,
-seed, and a hash of the other two files, so that a damaged or half-written folder is told from a good one. It is written
-in a neighbouring folder first and moved into place. No human response and no participant id is stored.
+seed, and hashes of all three, so that a damaged or half-written folder is told from a good one. It is written in a
+neighbouring folder first and moved into place. No human response and no participant id is stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,22 @@ from crowdllm.responses import response_type_from_dict
 
 FORMAT = 1
 TENSORS, MODEL, META = "tensors.safetensors", "model.json", "meta.json"
+OLD = ".old"
 
 
 def save_model(model: CrowdModel, folder: str | Path, study: Study | None = None) -> Path:
-    """Write the model; an existing folder is replaced only if it holds a model (or nothing)."""
+    """Write the model; an existing folder is replaced only if it holds a model (or nothing).
+
+    Killed at any moment, it leaves to `load_model` either the old model or the new one. Raises CrowdLLMError for a
+    folder that holds something else, and OSError where nothing can be written.
+    """
     from safetensors.numpy import save_file
 
-    target = Path(folder)
-    if target.exists() and any(target.iterdir()) and not (target / META).exists():
-        raise CrowdLLMError(f"{target} exists and holds something other than a model; choose another folder")
+    from crowdllm.belief.training import EpochTerms
+
+    target = Path(folder).resolve()
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not _is_model(target))):
+        raise CrowdLLMError(f"{folder} exists and holds something other than a model; choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -50,7 +58,7 @@ def save_model(model: CrowdModel, folder: str | Path, study: Study | None = None
     try:
         save_file(_tensors(model), fresh / TENSORS)
         _write_json(fresh / MODEL, _settings(model))
-        meta = {
+        meta: dict[str, Any] = {
             "format": FORMAT,
             "method": model.name,
             "crowdllm": __version__,
@@ -59,16 +67,38 @@ def save_model(model: CrowdModel, folder: str | Path, study: Study | None = None
             "fit": describe_fit(model),
             "study": None if study is None else _study_card(study),
         }
-        _write_json(fresh / META, meta)
-        pd.DataFrame([asdict(h) for h in model.history]).to_csv(fresh / "training.csv", index=False)
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        _write_json(fresh / META, meta | {"meta_hash": _meta_hash(meta)})
+        terms = [field.name for field in fields(EpochTerms)]
+        pd.DataFrame([asdict(h) for h in model.history], columns=terms).to_csv(fresh / "training.csv", index=False)
         if target.exists():
-            target.rename(old)
+            target.rename(target.with_name(f".{target.name}.{os.getpid()}{OLD}"))
         fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        for old in _left_over(target):
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return target
+    return Path(folder)
+
+
+def _left_over(target: Path) -> list[Path]:
+    """Earlier models that were moved out of the way; one is the only copy where saving was killed at that moment."""
+    return sorted(target.parent.glob(f".{escape(target.name)}.*{OLD}"))
+
+
+def _place(folder: str | Path) -> Path:
+    """Where the model is: the folder, or the earlier one that a killed save had moved out of the way."""
+    path = Path(folder)
+    left_over = [] if path.exists() else _left_over(path.resolve())
+    return left_over[-1] if left_over else path
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether the folder holds a model, be it damaged or of another format."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return (folder / TENSORS).is_file()
+    return isinstance(meta, dict) and "model_hash" in meta and "format" in meta
 
 
 def load_model(folder: str | Path) -> CrowdModel:
@@ -78,7 +108,7 @@ def load_model(folder: str | Path) -> CrowdModel:
 
     from crowdllm.belief.personal import PersonalModel
 
-    path = Path(folder)
+    path = _place(folder)
     meta = read_meta(path)
     settings = json.loads((path / MODEL).read_text(encoding="utf-8"))
     arrays = load_file(path / TENSORS)
@@ -124,15 +154,24 @@ def load_model(folder: str | Path) -> CrowdModel:
 
 def read_meta(folder: str | Path) -> dict[str, Any]:
     """meta.json of a model folder, after checking that the files are whole."""
-    path = Path(folder)
-    if not (path / META).is_file():
-        raise CrowdLLMError(f"{path} holds no fitted model (no {META}); make one with: crowdllm fit STUDY --out {path}")
-    meta = json.loads((path / META).read_text(encoding="utf-8"))
-    if meta.get("format") != FORMAT:
-        raise CrowdLLMError(f"{path} is a model of format {meta.get('format')}; this version reads format {FORMAT}")
-    if _hash(path) != meta["model_hash"]:
-        raise CrowdLLMError(f"{path} is damaged: its files do not match the hash in {META}; fit the model again")
-    return meta
+    path = _place(folder)
+    damaged = f"{path} is damaged: its files do not match the hashes in {META}; fit the model again"
+    if not _is_model(path):
+        raise CrowdLLMError(f"{path} holds no fitted model; make one with: crowdllm fit STUDY --out {path}")
+    try:
+        meta = json.loads((path / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise CrowdLLMError(damaged) from None
+    if meta["format"] != FORMAT:
+        raise CrowdLLMError(f"{path} is a model of format {meta['format']}; this version reads format {FORMAT}")
+    try:
+        whole = _hash(path) == meta["model_hash"] and _meta_hash(meta) == meta.get("meta_hash")
+    except OSError:
+        raise CrowdLLMError(damaged) from None
+    if not whole:
+        raise CrowdLLMError(damaged)
+    checked: dict[str, Any] = meta
+    return checked
 
 
 def check_fits(model: CrowdModel, study: Study) -> None:
@@ -230,6 +269,12 @@ def _hash(folder: Path) -> str:
     for name in (TENSORS, MODEL):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()
+
+
+def _meta_hash(meta: dict[str, Any]) -> str:
+    """Of everything in meta.json but the hash itself, however it is laid out."""
+    sealed = {key: value for key, value in meta.items() if key != "meta_hash"}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -88,21 +88,32 @@ class CrowdModel:
         return normals(seed, "belief", keys, np.zeros(len(keys), dtype=np.uint64), self.config.belief_width)
 
     def item_terms(self, items: Items) -> tuple[Array, Array, Array]:
-        """What depends on the items alone: loadings (I, Z), base parameters (T, P), spread (T,)."""
+        """What depends on the items alone: loadings (I, Z), base parameters (T, P), spread (T,).
+
+        Each item's numbers are the same, to the last bit, whatever other items there are.
+        """
         import torch
 
         from crowdllm.belief.population import assemble
 
-        seen = torch.from_numpy(self.population.seen(items))
+        population, features = self.population, self.population.features(items)
+        seen = population.seen(items)
+        known = (seen >= 0)[:, None]
+        raw_IW = rowwise_product(features, population.weights_FW) + population.intercept_W
+        weights = {name: value.detach().numpy() for name, value in self.personal.named_parameters()}
+        loadings = weights["common_Z"] + rowwise_product(features, weights["from_features_FZ"])
+        if len(population.keys):
+            raw_IW = raw_IW + np.where(known, population.effects_IW[seen], 0.0)
+            loadings = loadings + np.where(known, weights["own_IZ"][seen], 0.0)
+        variance_I = rowwise_product(
+            rowwise_product(loadings, self.covariance_ZZ) * loadings, np.ones((len(self.covariance_ZZ), 1))
+        )
         with torch.no_grad():
-            loadings = self.personal.loadings(torch.from_numpy(self.population.features(items)), seen)
-            raw_I = self.personal.item_raw(torch.from_numpy(self.population.item_raw(items)), seen)
-            extras = torch.from_numpy(self.population.extras)
+            raw_I = self.personal.item_raw(torch.from_numpy(raw_IW), torch.from_numpy(seen))
+            extras = torch.from_numpy(population.extras)
             raw = assemble(raw_I, extras, torch.from_numpy(items.item_TU), self.response_type.has_options)
             base = self.response_type.base(raw)
-            covariance = torch.from_numpy(self.covariance_ZZ)
-            spread_I = torch.sqrt(1 + ((loadings @ covariance) * loadings).sum(-1))
-        return loadings.numpy(), base.numpy(), spread_I.numpy()[items.item_TU[:, 0]]
+        return loadings, base.numpy(), np.sqrt(1 + variance_I[:, 0])[items.item_TU[:, 0]]
 
 
 def fit_crowd(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.data.problems import Problems
+from crowdllm.data.problems import Problems, widest
 from crowdllm.embedding import Embedder
 from crowdllm.errors import MismatchError
 from crowdllm.reference import References
@@ -22,7 +22,8 @@ class Items:
     """What a model sees of T problems.
 
     item_TU: (T, U) position of each problem's items; -1 where a problem has fewer options than the most (`widest`).
-    x_IX: embedding of the item's text. length_I: log number of its words, centred at 20 words. reference_IF: reference features, with their names.
+    x_IX: embedding of the item's text. length_I: log number of its words, centred at 20.
+    reference_IF: reference features, with their names.
     keys: text that identifies an item across studies (problem id, problem text, option text).
     """
 
@@ -66,14 +67,6 @@ class Items:
     @property
     def option_counts(self) -> NDArray[np.int64]:
         return self.problems.option_counts
-
-
-def widest(problems: Problems, response_type: ResponseType) -> int:
-    """The most options of any problem, here or in the study that the scale was read from; 0 for scales.
-
-    Responses, utilities and shares have this many columns, so that parts of a study fit together.
-    """
-    return max(int(problems.option_counts.max(initial=0)), int(getattr(response_type, "max_options", 0)))
 
 
 def item_texts(problems: Problems, response_type: ResponseType, several: bool | None = None) -> list[str]:

@@ -59,6 +59,12 @@ class PersonalModel(nn.Module):
             if self.has_options:  # a common loading shifts all options alike, which changes nothing
                 self.common_Z.zero_()
 
+    def clear(self) -> None:
+        """No differences between people: every parameter 0, so that delta_it is 0 for everybody."""
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.zero_()
+
     def loadings(self, features_IF: torch.Tensor, own_row_I: torch.Tensor) -> torch.Tensor:
         """(I, Z) beta_t; `own_row_I` is the item's row among the training items, -1 for new ones."""
         own = torch.where((own_row_I >= 0).unsqueeze(-1), self.own_IZ[own_row_I.clamp_min(0)], torch.zeros(()).double())

@@ -121,6 +121,8 @@ def train_personal(
         fit = _Run(items, responses, v_NV, response_type, population, config, seed, held_items)
         epochs = fit.search(kept_R, held_R, history, progress)
     final = _Run(items, responses, v_NV, response_type, population, config, seed, None)
+    if epochs == 0:  # without training everybody answers like the population, not like the random start
+        final.model.clear()
     final.train(np.arange(len(responses)), epochs, history, progress)
     return final.model, history
 
@@ -209,9 +211,10 @@ class _Run:
         self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],
         progress: Progress | None,
     ) -> int:  # fmt: skip
-        """The number of epochs with the lowest held-out loss (0 when people's differences do not help)."""
+        """The number of epochs with the lowest held-out loss; 0 when the population alone predicts as well."""
         kept = Batch.of(self.responses.take(kept_R), self.items)
         held = Batch.of(self.responses.take(held_R), self.items)
+        alone = self.population_loss(held)
         best, best_epoch = np.inf, 0
         for epoch in range(self.config.max_epochs):
             kl, decision, penalty = self.epoch(kept, epoch == 0)
@@ -223,4 +226,14 @@ class _Run:
                 best, best_epoch = loss, epoch + 1
             elif epoch + 1 - best_epoch >= self.config.patience:
                 break
-        return best_epoch
+        return best_epoch if best < alone - 1e-4 else 0
+
+    def population_loss(self, held: Batch) -> float:
+        """The held-out loss when nobody differs from the population."""
+        start = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.clear()
+        with torch.no_grad():
+            self.likelihood.refresh()
+            loss = -float(self.likelihood(held, self.eps).mean())
+        self.model.load_state_dict(start)
+        return loss

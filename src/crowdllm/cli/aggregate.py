@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from crowdllm.cli.say import say
+
 
 def aggregate_command(
     source: Annotated[str, typer.Argument(help="A folder of simulated responses, a study folder, or a data set.")],
@@ -21,10 +23,10 @@ def aggregate_command(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         decisions.to_csv(out, index=False)
-        typer.echo(f"wrote {out}")
+        say(f"wrote {out}")
         if skills is not None:
             path = out.with_name(f"{out.stem}-skills.csv")
             skills.to_csv(path, index=False)
-            typer.echo(f"wrote {path}")
+            say(f"wrote {path}")
         return
-    typer.echo(decisions.to_string(index=False, max_rows=40, max_colwidth=50))
+    say(decisions.to_string(index=False, max_rows=40, max_colwidth=50))

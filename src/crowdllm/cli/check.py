@@ -39,9 +39,9 @@ def check(
         raise typer.Exit(2)
 
 
-def visible(text: str, encoding: str = "utf-8") -> str:
-    """Text in one line that no terminal takes for commands: unprintable characters escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def visible(text: str, encoding: str = "utf-8", keep: str = "") -> str:
+    """Text that no terminal takes for commands: unprintable characters escaped, but for those in `keep`."""
+    shown = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from crowdllm.cli.say import say
+
 DEFAULT = "random,pooled,tfidf-ridge,embedding-references-ridge,zero-shot,crowdllm-paper,crowdllm"
 
 
@@ -34,9 +36,9 @@ def evaluate(
 
     opened = open_study(study)
     sources = open_references(opened, references)
-    typer.echo(f"{opened.study.title}: {opened.study.describe()}")
+    say(f"{opened.study.title}: {opened.study.describe()}")
     for line in sources.report() if sources else ["none"]:
-        typer.echo(f"references: {line}")
+        say(f"references: {line}")
     comparison = Comparison(
         methods=tuple(m.strip() for m in methods.split(",") if m.strip()),
         split=split,
@@ -47,6 +49,6 @@ def evaluate(
         embedding=embedding,
     )
     with progress_bar() as progress:
-        table = run_comparison(opened.study, opened.name, sources, comparison, out, progress, typer.echo)
+        table = run_comparison(opened.study, opened.name, sources, comparison, out, progress, say)
     print_table(summarise(table))
-    typer.echo(f"wrote {out / 'metrics.csv'}")
+    say(f"wrote {out / 'metrics.csv'}")

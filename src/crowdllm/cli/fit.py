@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from crowdllm.cli.say import say
+
 
 def fit(
     study: Annotated[str, typer.Argument(help="A study folder, or the name of a data set.")],
@@ -27,18 +29,18 @@ def fit(
 
     opened = open_study(study)
     sources = open_references(opened, references)
-    typer.echo(f"{opened.study.title}: {opened.study.describe()}")
+    say(f"{opened.study.title}: {opened.study.describe()}")
     for line in sources.report() if sources else ["no LLM references are used"]:
-        typer.echo(f"references: {line}")
+        say(f"references: {line}")
     config = make_config(CrowdConfig, {"embedding": embedding})
     with progress_bar() as progress:
         model = fit_crowd(opened.study, sources, config, seed, progress)
     save_model(model, out, opened.study)
     chosen = describe_fit(model)
     tuned = chosen["population"]
-    typer.echo(
+    say(
         f"chosen on held-out training data: reference penalty {tuned['reference_penalty']:g}, embedding penalty "
         f"{tuned['embedding_penalty']:g}, variance of problems' own effects {tuned['effect_variance']:g}, "
         f"{chosen['epochs']} epochs"
     )
-    typer.echo(f"wrote {out}\nnext: crowdllm simulate {out} --participants 1000 --out {out}-crowd")
+    say(f"wrote {out}\nnext: crowdllm simulate {out} --participants 1000 --out {out}-crowd")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from crowdllm.errors import ConfigError
 
 
@@ -13,6 +15,8 @@ def numbers(text: str, option: str, whole: bool = False) -> list[float]:
             value = float(part)
         except ValueError:
             raise ConfigError(f"{option}: {part.strip()!r} is not a number; write for example 20,1000") from None
+        if not math.isfinite(value):
+            raise ConfigError(f"{option}: {part.strip()!r} is not a finite number")
         if whole and value != int(value):
             raise ConfigError(f"{option}: {part.strip()!r} is not a whole number")
         out.append(value)

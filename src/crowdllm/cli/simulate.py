@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from crowdllm.cli.say import say
+
 
 def simulate(
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model.")],
@@ -38,9 +40,9 @@ def simulate(
     with progress_bar() as progress:
         crowd = simulate_crowd(fitted, items, participants, seed, where or [], participation, progress)
     files = write_crowd(crowd, fitted, read_meta(model), out)
-    typer.echo(
+    say(
         f"{len(crowd.people):,} simulated people, {len(items.problems):,} problems, {len(crowd.responses):,} responses"
     )
     for path in files:
-        typer.echo(f"wrote {path}")
-    typer.echo(f"next: crowdllm aggregate {out} --method mean --out {out / 'decisions.csv'}")
+        say(f"wrote {path}")
+    say(f"next: crowdllm aggregate {out} --method mean --out {out / 'decisions.csv'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,16 @@ FIRST = (
 
 def print_table(summary: pd.DataFrame, metrics: tuple[str, ...] = FIRST) -> None:
     """One table per training fraction and crowd size; numbers that do not depend on the crowd stand in each."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from crowdllm.cli.check import visible
+
+    # a file or a pipe has no width of its own; in a narrow terminal the last columns are cut, and metrics.csv has all
+    console = Console() if sys.stdout.isatty() else Console(width=150)
+    plus_minus = "±" if console.encoding.lower().startswith("utf") else "+-"
     sizes = [s for s in summary["crowd_size"].unique() if s > 0]
     for fraction in summary["train_fraction"].unique():
         for size in sizes:
@@ -32,14 +38,16 @@ def print_table(summary: pd.DataFrame, metrics: tuple[str, ...] = FIRST) -> None
                 f"{first['dataset']}, split {first['split']}, references {first['references']}, "
                 f"{fraction:.0%} of the training people, crowd of {size:,}, {part['seeds'].max()} splits"
             )
-            table = Table(title=Text(title), title_justify="left")
+            shown = Text(visible(title, console.encoding))
+            table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
             table.add_column("method", no_wrap=True)
             for metric, aggregator in columns:
-                label = f"{metric}\n({aggregator})" if aggregator not in ("", "mean") else metric
-                table.add_column(label, justify="right")
+                label = f"{metric}\n({aggregator})" if aggregator not in ("", "mean") else metric.replace("_", "\n")
+                table.add_column(label, justify="right", no_wrap=True, min_width=6)
             for method in part["method"].unique():
                 own = part[part["method"] == method]
-                table.add_row(Text(str(method)), *(_cell(own, *column) for column in columns))
+                cells = [_cell(own, *column).replace("±", plus_minus) for column in columns]
+                table.add_row(Text(str(method)), *cells)
             console.print(table)
 
 
@@ -58,4 +66,4 @@ def _cell(own: pd.DataFrame, metric: str, aggregator: str) -> str:
     if np.isnan(row["low"]):
         return f"{row['mean']:.{digits}f}"
     half = (row["high"] - row["low"]) / 2
-    return f"{row['mean']:.{digits}f} ±{half:.{digits}f}"
+    return f"{row['mean']:.{digits}f}\n±{half:.{digits}f}"

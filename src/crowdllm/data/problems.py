@@ -6,10 +6,14 @@ Shapes: T problems, M the largest number of options.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from crowdllm.responses.protocol import ResponseType
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,11 @@ class Problems:
             options=tuple(self.options[i] for i in rows),
             attributes=self.attributes.iloc[rows].reset_index(drop=True),
         )
+
+
+def widest(problems: Problems, response_type: ResponseType) -> int:
+    """The most options of any problem, here or in the study that the scale was read from; 0 for scales.
+
+    Responses, utilities and shares have this many columns, so that parts of a study fit together.
+    """
+    return max(int(problems.option_counts.max(initial=0)), int(getattr(response_type, "max_options", 0)))

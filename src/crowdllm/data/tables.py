@@ -41,7 +41,7 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
 SAVE_AS_CSV = "save the sheet as 'CSV UTF-8'"
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,' ][0-9]{3})*,[0-9]+")
 _field_limit = threading.Lock()
 

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from crowdllm import __version__
+from crowdllm.aggregation import AGGREGATORS, applicable
 from crowdllm.data.splits import SPLITS, Split
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
@@ -51,13 +53,20 @@ class Comparison:
 
     def check(self) -> None:
         """Raise the first error among names and sizes, before anything is computed."""
-        for name in self.methods:
-            if name not in METHODS:
-                raise UnknownNameError("method", name, METHODS)
-        if self.split not in SPLITS:
-            raise UnknownNameError("split", self.split, SPLITS)
+        known = (("method", self.methods, METHODS), ("split", (self.split,), SPLITS))
+        for what, names, valid in (*known, ("aggregator", self.aggregators, AGGREGATORS)):
+            for name in names:
+                if name not in valid:
+                    raise UnknownNameError(what, name, valid)
         if not self.methods or not self.seeds or min(self.crowd_sizes, default=0) < 1:
             raise ConfigError("a comparison needs at least one method, one seed and a crowd of at least one")
+        for fraction in self.train_fractions or (0.0,):
+            if not 0 < fraction <= 1:
+                raise ConfigError(f"a training fraction must lie above 0 and at most 1, not {fraction:g}")
+        for listed in (self.methods, self.seeds, self.crowd_sizes, self.train_fractions, self.aggregators):
+            twice = [entry for i, entry in enumerate(listed) if entry in listed[:i]]
+            if twice:
+                raise ConfigError(f"{twice[0]!r} is named twice; name it once, or it would count twice in the averages")
 
 
 def run_comparison(
@@ -70,8 +79,11 @@ def run_comparison(
     Raises CrowdLLMError where `out` holds a comparison of another study, split or setting.
     """
     comparison.check()
+    idle = [a for a in comparison.aggregators if a not in applicable(study.response_type)]
+    if note and idle and comparison.aggregators != ("mean",):
+        note(f"left out, since they do not apply to {study.response_type.kind} responses: {', '.join(idle)}")
     label = "+".join(references.names) if references else "none"
-    _claim(out, study, name, label, comparison)
+    _claim(out, study, name, references, label, comparison)
     units = [
         (fraction, seed, method)
         for fraction in comparison.train_fractions
@@ -135,15 +147,14 @@ def _collect(out: Path, comparison: Comparison) -> pd.DataFrame:
     return table
 
 
-def _claim(out: Path, study: Study, name: str, label: str, comparison: Comparison) -> None:
+def _claim(
+    out: Path, study: Study, name: str, references: References | None, label: str, comparison: Comparison
+) -> None:
     """Write what the folder is for, or check that it is for this."""
-    digest = hashlib.sha256(study.responses.values_RD.tobytes())
-    digest.update(study.responses.problem_R.tobytes() + study.responses.participant_R.tobytes())
-    digest.update("\x1f".join(map(str, study.problems.texts)).encode())
     identity = {
         "crowdllm": __version__,
         "study": name,
-        "data": digest.hexdigest(),
+        "data": _digest(study, references),
         "references": label,
         "embedding": comparison.embedding,
         "test_fraction": comparison.test_fraction,
@@ -152,7 +163,10 @@ def _claim(out: Path, study: Study, name: str, label: str, comparison: Compariso
     }
     path = out / "comparison.json"
     if path.exists():
-        held = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            held = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise CrowdLLMError(f"{path} is damaged; give another --out, or delete that folder") from None
         differ = [key for key in identity if held.get(key) != identity[key]]
         if differ:
             raise CrowdLLMError(
@@ -161,13 +175,30 @@ def _claim(out: Path, study: Study, name: str, label: str, comparison: Compariso
             )
         return
     (out / "parts").mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+    fresh = path.with_name(path.name + ".tmp")
+    fresh.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def _digest(study: Study, references: References | None) -> str:
+    """A hash of everything that results depend on: problems, people, responses, the scale, and the references."""
+    problems, people, responses = study.problems, study.profiles, study.responses
+    texts = [study.response_type.to_dict(), [(c.name, c.to_dict()) for c in people.columns], people.ids.tolist()]
+    texts += [problems.ids.tolist(), problems.texts.tolist(), problems.options]
+    arrays = [people.values_NC, responses.participant_R, responses.problem_R, responses.values_RD]
+    for source in references.sources if references else ():
+        texts.append([source.name, source.problem_ids.tolist()])
+        arrays += [source.values_TKD, np.zeros(0) if source.distribution_TM is None else source.distribution_TM]
+    digest = hashlib.sha256(json.dumps(texts, default=str).encode("utf-8", "surrogatepass"))
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".tmp")
-    table.to_csv(fresh, index=False)
+    table.to_csv(fresh, index=False, na_rep="nan")
     fresh.replace(path)
 
 

@@ -18,7 +18,8 @@ def open_responses(source: str) -> Study:
     return open_study(source).study
 
 
-def _aggregate(study: Study, method: str) -> Aggregate:
+def aggregate_study(study: Study, method: str = "mean") -> Aggregate:
+    """The crowd's decision on every problem of a study, human or simulated; see `crowdllm.aggregation.aggregate`."""
     return aggregate(
         study.responses,
         study.response_type,
@@ -31,7 +32,7 @@ def _aggregate(study: Study, method: str) -> Aggregate:
 
 def decision_table(study: Study, method: str) -> pd.DataFrame:
     """problem, responses, decision (or one column per option), and the shares of the levels where there are any."""
-    result = _aggregate(study, method)
+    result = aggregate_study(study, method)
     table = pd.DataFrame({"problem": study.problems.ids})
     table["responses"] = np.bincount(study.responses.problem_R, minlength=len(study.problems))
     if isinstance(study.response_type, Choice):
@@ -52,7 +53,7 @@ def decision_table(study: Study, method: str) -> pd.DataFrame:
 
 def skill_table(study: Study, method: str) -> pd.DataFrame | None:
     """participant and skill, or None where the method has no such notion."""
-    result = _aggregate(study, method)
+    result = aggregate_study(study, method)
     if result.skill_N is None:
         return None
     return pd.DataFrame({"participant": study.profiles.ids, "skill": result.skill_N})

@@ -16,6 +16,7 @@ from crowdllm.aggregation import aggregate, applicable
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
+from crowdllm.errors import MismatchError
 from crowdllm.evaluation.coherence import coherence, dispersion
 from crowdllm.evaluation.floor import human_floor, vote_floor
 from crowdllm.evaluation.histograms import histograms, is_scale, wide_matrix
@@ -53,13 +54,18 @@ def score_crowd(
     simulator: Simulator, test: Study, references: References | None, crowd: Profiles, size: int,
     aggregators: tuple[str, ...], seed: int,
 ) -> Iterator[Score]:  # fmt: skip
-    """A simulated crowd of `size` people per test problem against the humans who answered it."""
+    """A simulated crowd of `size` people per test problem against the humans who answered it.
+
+    Raises MismatchError where the method has no answer to any test problem.
+    """
     people, problems = stable_keys(crowd.ids), stable_keys(test.problems.ids)
     chosen_Tn = n_per_problem(size, people, problems, seed)
     problem_R = np.repeat(np.arange(len(problems)), size)
     participant_R = chosen_Tn.reshape(-1)
     values = simulator.simulate(test.problems, references, crowd, participant_R, problem_R, seed)
     answered = np.asarray(~np.isnan(values).any(axis=1))
+    if not answered.any():
+        raise MismatchError("it has no answer to any of the test problems")
     simulated = Responses(participant_R, problem_R, values).take(answered)
     if test.response_type.kind in VOTES:
         yield from _votes(test, simulated, size)

@@ -13,10 +13,11 @@ from crowdllm.data.study import Study
 from crowdllm.data.study_folder import load_study
 from crowdllm.datasets import DATASETS, load_dataset
 from crowdllm.datasets.recorded_answers import recorded_draws, recorded_sources
+from crowdllm.elicitation import elicit_references
 from crowdllm.errors import ConfigError, CrowdLLMError, UnknownNameError, nearest
-from crowdllm.llm.elicit import elicit_references
 from crowdllm.llm.recorded import RecordedBackend
 from crowdllm.reference import Reference, References, combine
+from crowdllm.simulation.run import require_complete
 
 REFERENCE_FILES = ("references.csv", "references.parquet")
 DEFAULT_REFERENCES = {
@@ -41,6 +42,7 @@ def open_study(text: str) -> Opened:
     """The study in this folder, or the data set of this name; raises an error that lists both possibilities."""
     folder = Path(text)
     if folder.is_dir():
+        require_complete(folder)
         return Opened(load_study(folder), folder.resolve().name, folder=folder)
     name, _, options = text.partition(":")
     if name not in DATASETS:

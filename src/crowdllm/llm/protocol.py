@@ -1,7 +1,7 @@
 """What an LLM backend does: answer prompts, K draws each, as they come.
 
 A backend only turns prompts into texts (and shares of the legal answers, where it can give them); parsing, counting and
-aggregating are the same for all of them, in `crowdllm.llm.elicit`.
+aggregating are the same for all of them, in `crowdllm.elicitation`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Columns: `problem`; answers as `decision` and/or `k1`, `k2`, ... (texts or numbers, parsed like an LLM's own); and,
 where the LLM gave a distribution, `p1`..`pM`, one per level (or option) in order, in percent or shares (normalised).
-A row whose shares do not add up to 100 or 1 (within 2 %) is refused with its number.
+A row whose shares do not add up to 100 or 1 (within 2 %) is refused with its number. A problem with fewer options than
+others leaves its last shares empty. Other columns are not read.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
+from crowdllm.data.tables import Table, plain_number, read_table
 from crowdllm.errors import Finding, StudyError
 from crowdllm.llm.protocol import Answer, Prompt
 
@@ -37,14 +37,10 @@ class RecordedBackend:
         path = Path(path)
         if not path.is_file():
             raise StudyError([Finding("error", "no such file of recorded references", file=str(path))])
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path).astype("string")
-        else:
-            try:
-                table = pd.read_csv(path, dtype="string", encoding="utf-8-sig", keep_default_na=False)
-            except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-                raise StudyError([Finding("error", f"not a readable CSV ({error})", file=path.name)]) from None
-        return _from_table(table.fillna(""), path.name, name or path.stem)
+        table, findings = read_table(path, known=("problem", "decision", "k1", "p1"))
+        if table is None or any(finding.severity == "error" for finding in findings):
+            raise StudyError(findings)
+        return _from_table(table, name or path.stem)
 
     def ask(self, prompts: Sequence[Prompt], draws: int) -> Iterator[Answer]:
         for prompt in prompts:
@@ -52,38 +48,48 @@ class RecordedBackend:
             yield Answer(prompt, texts[:draws], self.shares.get(prompt.problem_id, ()))
 
 
-def _from_table(table: pd.DataFrame, file: str, name: str) -> RecordedBackend:
-    columns = [str(c) for c in table.columns]
-    draws = [c for c in columns if c == "decision" or re.fullmatch(r"k\d+", c)]
-    levels = sorted((c for c in columns if re.fullmatch(r"p\d+", c)), key=lambda c: int(c[1:]))
-    if "problem" not in columns or not (draws or levels):
-        message = "recorded references need a column 'problem' and answers in 'decision', 'k1'.. or 'p1'.."
-        raise StudyError([Finding("error", message, file=file, row=1, value=", ".join(columns)[:60])])
+def _from_table(table: Table, name: str) -> RecordedBackend:
+    draws = [c for c in table.columns if c == "decision" or re.fullmatch(r"k[0-9]+", c)]
+    levels = [f"p{m + 1}" for m in range(sum(re.fullmatch(r"p[0-9]+", c) is not None for c in table.columns))]
+    findings = _columns(table, draws, levels)
+    if findings:
+        raise StudyError(findings)
     texts: dict[str, tuple[str, ...]] = {}
     shares: dict[str, tuple[float, ...]] = {}
-    findings: list[Finding] = []
-    for row, record in enumerate(table.to_dict("records"), start=2):
-        problem = str(record["problem"])
-        if problem in texts:
-            findings.append(Finding("error", "this problem has two rows", file=file, row=row, value=problem))
-        texts[problem] = tuple(str(record[c]) for c in draws if str(record[c]).strip())
-        given = [str(record[c]).strip() for c in levels]
-        if any(given):
+    for r, (row, problem) in enumerate(zip(table.row_R.tolist(), table.columns["problem"], strict=True)):
+        if not problem.strip() or problem in texts:
+            message = "this problem has two rows" if problem in texts else "an empty problem id"
+            findings.append(Finding("error", message, table.name, row, "problem", problem))
+        texts[problem] = tuple(table.columns[c][r] for c in draws if table.columns[c][r].strip())
+        given = [table.columns[c][r].strip() for c in levels]
+        while given and not given[-1]:  # a problem with fewer options than others
+            given.pop()
+        if given:
             try:
                 shares[problem] = _normalised(given)
             except ValueError as error:
-                findings.append(Finding("error", str(error), file=file, row=row, column=f"p1..p{len(levels)}"))
+                findings.append(Finding("error", str(error), table.name, row, f"p1..p{len(levels)}"))
     if findings:
         raise StudyError(findings)
     return RecordedBackend(name, texts, shares)
 
 
+def _columns(table: Table, draws: list[str], levels: list[str]) -> list[Finding]:
+    shown = ", ".join(table.columns)[:60]
+    if "problem" not in table.columns or not (draws or levels):
+        message = "recorded references need a column 'problem' and answers in 'decision', 'k1'.. or 'p1'.."
+        return [Finding("error", message, table.name, 1, value=shown)]
+    missing = [c for c in levels if c not in table.columns]
+    allowed = "p1, p2, ... without a gap, one per level or option in order"
+    return [Finding("error", f"no column {c!r}", table.name, 1, value=shown, allowed=allowed) for c in missing]
+
+
 def _normalised(cells: list[str]) -> tuple[float, ...]:
-    try:
-        numbers = [float(cell) for cell in cells]
-    except ValueError:
-        raise ValueError(f"shares must be numbers, not {cells}") from None
-    total = sum(numbers)
-    if min(numbers) < 0 or not (abs(total - 1) <= 0.02 or abs(total - 100) <= 2):
+    numbers = [plain_number(cell) for cell in cells]
+    known = [n for n in numbers if n is not None]
+    if len(known) < len(numbers):
+        raise ValueError(f"shares must be numbers, not {cells}")
+    total = sum(known)
+    if min(known) < 0 or not (abs(total - 1) <= 0.02 or abs(total - 100) <= 2):
         raise ValueError(f"shares must add up to 1 or 100 and not be negative; these add up to {total:g}")
-    return tuple(n / total for n in numbers)
+    return tuple(n / total for n in known)

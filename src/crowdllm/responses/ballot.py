@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.errors import ConfigError, UnparsableAnswerError
+from crowdllm.errors import ConfigError, MismatchError, UnparsableAnswerError
 from crowdllm.responses.options import (
     NEG,
     gumbel,
     listed,
     mask_missing,
     mask_missing_array,
-    pick,
+    positions,
+    read_answer,
+    require_whole,
     split_list,
-    strip_label,
     total_variation,
 )
 from crowdllm.responses.protocol import Array
@@ -51,6 +52,7 @@ class Ballot:
     has_options: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        require_whole(self.kind, min_picks=self.min_picks, max_picks=self.max_picks, max_options=self.max_options)
         if not 0 <= self.min_picks <= self.max_picks or self.max_picks < 1:
             raise ConfigError(f"a ballot needs 0 <= min_picks <= max_picks, not {self.min_picks} and {self.max_picks}")
 
@@ -64,20 +66,29 @@ class Ballot:
         return f"from {self.min_picks} to {self.max_picks}"
 
     def allowed(self, options: Sequence[str] = ()) -> str:
-        return f"{self._how_many()} different options of #1 to #{len(options)}, separated by |"
+        none = "; | alone where none is picked" if self.min_picks == 0 else ""
+        return f"{self._how_many()} different options of #1 to #{len(options)}, separated by |{none}"
+
+    def _no_pick(self, options: Sequence[str]) -> str:
+        """How an LLM says that it picks nothing."""
+        return "|" if any(text.strip().casefold() == "none" for text in options) else "none"
 
     def instructions(self, options: Sequence[str] = ()) -> str:
         return (
             f"Choose {self._how_many()} different options:\n{listed(options)}\nDo not explain.\n"
             "Answer format: Picks: #[number], #[number], ..."
-        )
+        ) + (f" (or, for no option, Picks: {self._no_pick(options)})" if self.min_picks == 0 else "")
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        return self.read_cell(strip_label(text, "picks"), options)
+        def read(form: str) -> Array:
+            nothing = self.min_picks == 0 and form.casefold() == self._no_pick(options)
+            return self.read_cell("|" if nothing else form, options)
+
+        return read_answer(text, "picks", read, self.allowed(options))
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
         allowed = self.allowed(options)
-        picks = [pick(word, options, allowed) for word in split_list(cell.strip(), options)]
+        picks = positions(split_list(cell, options, allowed), options, allowed)
         if len(set(picks)) != len(picks) or not self.min_picks <= len(picks) <= self.max_picks:
             raise UnparsableAnswerError(cell, allowed)
         value_D = np.zeros(max(self.max_options, len(options)))
@@ -85,7 +96,7 @@ class Ballot:
         return value_D
 
     def write_cell(self, value_D: Array, options: Sequence[str] = ()) -> str:
-        return "|".join(f"#{i + 1}" for i in np.flatnonzero(value_D))
+        return "|".join(f"#{i + 1}" for i in np.flatnonzero(value_D)) or "|"
 
     def width(self, max_options: int = 0) -> int:
         return max_options or self.max_options
@@ -94,8 +105,7 @@ class Ballot:
         picks = values_RD.sum(axis=1)
         binary = np.isin(values_RD, (0, 1)).all(axis=1)
         beyond = (values_RD * (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
-        least = np.minimum(self.min_picks, option_count_R)
-        return binary & ~beyond & (picks >= least) & (picks <= self.max_picks)
+        return binary & ~beyond & (picks >= self.min_picks) & (picks <= self.max_picks)
 
     def summary_width(self, max_options: int = 0) -> int:
         return max_options or self.max_options
@@ -140,6 +150,10 @@ class Ballot:
         return log_size + log_set_probability(logits, values_BD > 0, option_count_B)
 
     def sample(self, params_BP: Array, uniforms_BW: Array, option_count_B: NDArray[np.int64]) -> Array:
+        if len(option_count_B) and option_count_B.min() < self.min_picks:
+            raise MismatchError(
+                f"a ballot of {self._how_many()} picks cannot be cast on a problem with {option_count_B.min()} options"
+            )
         options = params_BP.shape[1] - self._sizes()
         first = int(self._sizes() > 1)  # the size's noise comes first: its place depends on no other problem
         noise_BM = gumbel(uniforms_BW[:, first : first + options])

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.errors import UnparsableAnswerError
 from crowdllm.responses.options import (
     gumbel,
     listed,
     mask_missing,
     mask_missing_array,
-    pick,
-    strip_label,
+    positions,
+    read_answer,
+    require_whole,
     total_variation,
 )
 from crowdllm.responses.protocol import Array
@@ -37,6 +39,9 @@ class Choice:
     kind: ClassVar[str] = "choice"
     has_options: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        require_whole(self.kind, max_options=self.max_options)
+
     def to_dict(self) -> dict[str, Any]:
         return {"type": self.kind} | ({"max_options": self.max_options} if self.max_options else {})
 
@@ -47,13 +52,19 @@ class Choice:
         return f"Choose exactly one option:\n{listed(options)}\nDo not explain.\nAnswer format: Answer: #[number]"
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        return self.read_cell(strip_label(text, "choice"), options)
+        return read_answer(text, "choice", lambda form: self.read_cell(form, options), self.allowed(options))
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
-        return np.array([float(pick(cell, options, self.allowed(options)))])
+        return np.array([float(positions([cell], options, self.allowed(options))[0])])
 
     def write_cell(self, value_D: Array, options: Sequence[str] = ()) -> str:
-        return options[int(value_D[0])]
+        """The option's text, or its number where the text would be read as another option."""
+        option, allowed = int(value_D[0]), self.allowed(options)
+        try:
+            misread = positions([options[option]], options, allowed) != [option]
+        except UnparsableAnswerError:
+            misread = True
+        return f"#{option + 1}" if misread else options[option]
 
     def width(self, max_options: int = 0) -> int:
         return 1

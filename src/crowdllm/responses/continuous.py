@@ -11,7 +11,6 @@ are on the unit of `center` and `scale`, which a fit sets from the training resp
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from crowdllm.data.tables import plain_number
 from crowdllm.errors import ConfigError, UnparsableAnswerError
+from crowdllm.responses.options import read_answer
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
     import torch
 
 QUANTILES = 33
-_ANSWER = re.compile(r"(?:(?:answer|rating|response)\s*[:=]\s*)?\[?\s*([-+]?[0-9.,eE+-]+)\s*\]?\s*\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,13 @@ class Continuous:
     has_options: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        named = {"low": self.low, "high": self.high, "center": self.center, "scale": self.scale}
+        for name, value in named.items():
+            if (name in ("center", "scale") or value is not None) and not _finite(value):
+                raise ConfigError(f"{name} of a continuous scale must be a finite number, not {value!r}")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ConfigError(f"a continuous scale needs low < high, not {self.low} and {self.high}")
-        if not (self.scale > 0 and math.isfinite(self.center)):
+        if self.scale <= 0:
             raise ConfigError(f"a continuous scale needs a positive unit, not {self.scale}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,17 +68,11 @@ class Continuous:
         return f"Answer with {self.allowed()}. Do not explain.\nAnswer format: Answer: [number]"
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        match = _ANSWER.fullmatch(text.strip())
-        if not match:
-            raise UnparsableAnswerError(text, self.allowed())
-        return self.read_cell(match.group(1))
+        return read_answer(text, "rating|number", self.read_cell, self.allowed())
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
-        try:
-            value = float(cell)
-        except ValueError:
-            raise UnparsableAnswerError(cell, self.allowed()) from None
-        value_RD = np.array([[value]])
+        value = plain_number(cell)
+        value_RD = np.array([[np.nan if value is None else value]])
         if not self.legal(value_RD, np.zeros(1, dtype=np.int64))[0]:
             raise UnparsableAnswerError(cell, self.allowed())
         return value_RD[0]
@@ -140,3 +138,7 @@ class Continuous:
         low, high = self._bounds()
         value = params_BP[:, :1] + np.exp(params_BP[:, 1:2]) * ndtri(uniforms_BW[:, :1])
         return np.clip(value, low, high)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,60 +1,111 @@
 """Reading and writing references to a problem's options, and masking those that a problem does not have.
 
-In tables and answers an option is named by its exact text or by its number: `#3`, or plain `3` where no option's
-text is itself a number. Several are separated by `|`, `;` or `,` (only `|` where an option's text contains the others).
+In tables and answers an option is named by its number `#3`, by its text, or by plain `3` where no option's text is
+itself a number. Several are separated by `|`, `;`, `,` or `>` (only `|` where an option's text contains the others).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.errors import UnparsableAnswerError
+from crowdllm.data.tables import plain_number
+from crowdllm.errors import ConfigError, UnparsableAnswerError
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
     import torch
 
 NEG = -1e9
+_NUMBERED = re.compile(r"#([1-9][0-9]{0,5})")
+_LOOSELY_NUMBERED = re.compile(r"(#?)\s*([0-9]{1,6})(?:\.0)?")
+_ALL_NUMBERED = re.compile(r"#\s*[0-9]+\s*(?:[=:].*)?")
+
+
+def require_whole(kind: str, **settings: object) -> None:
+    """Raise ConfigError unless each of these settings is a whole number of at least 0."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ConfigError(f"{name} of a {kind} must be a whole number of at least 0, not {value!r}")
 
 
 def listed(options: Sequence[str]) -> str:
-    """The options, numbered from 1, one per line."""
-    return "\n".join(f"#{i + 1} {text}" for i, text in enumerate(options))
+    """The options, numbered from 1, one per line, whatever line breaks stand in their texts."""
+    return "\n".join(f"#{i + 1} {' '.join(text.split())}" for i, text in enumerate(options))
 
 
-def strip_label(text: str, label: str) -> str:
-    """An LLM's answer without the `Label:` in front and the brackets around."""
-    body = re.sub(rf"^\s*(?:{label}|answer|response)\s*[:=]\s*", "", text.strip(), flags=re.IGNORECASE)
-    body = body.strip().removesuffix(".").strip()
-    if len(body) > 1 and body[0] + body[-1] in ("[]", "()", '""', "''"):
-        body = body[1:-1].strip()
-    return body
+def read_answer(text: str, label: str, read: Callable[[str], Array], allowed: str) -> Array:
+    """What `read` makes of an LLM's answer: as it stands, else without label, full stop, or brackets around.
+
+    Nothing else is taken away, so that an answer with anything more in it is refused (UnparsableAnswerError).
+    """
+    whole = text.strip()
+    match = re.match(rf"(?:{label}|answer|response)\s*[:=]\s*", whole, flags=re.IGNORECASE)
+    body = whole[match.end() :] if match else whole
+    unstopped = body.removesuffix(".").rstrip()
+    forms = [whole, body, unstopped]
+    if len(unstopped) > 1 and unstopped[0] + unstopped[-1] in ("[]", "()", '""', "''"):
+        forms.append(unstopped[1:-1].strip())
+    for form in dict.fromkeys(forms):
+        try:
+            return read(form)
+        except UnparsableAnswerError:
+            continue
+    raise UnparsableAnswerError(text, allowed)
 
 
-def pick(word: str, options: Sequence[str], allowed: str) -> int:
-    """The position of the option that `word` names; raises UnparsableAnswerError."""
-    word = word.strip()
-    folded = {text.strip().casefold(): i for i, text in enumerate(options)}
-    if word.casefold() in folded:
-        return folded[word.casefold()]
-    match = re.fullmatch(r"(#?)\s*(\d{1,6})(?:\.0)?", word)
-    numeric_texts = any(re.fullmatch(r"[-+]?\d+(\.\d+)?", text.strip()) for text in options)
-    if match and (match.group(1) or not numeric_texts) and 1 <= int(match.group(2)) <= len(options):
-        return int(match.group(2)) - 1
+def positions(words: Sequence[str], options: Sequence[str], allowed: str) -> list[int]:
+    """The position of the option that each word names; raises UnparsableAnswerError for one that names none.
+
+    `#n` is always the n-th option where there are so many. Then come an option's own text, the same but for upper
+    case (where only one option is), and a number without `#` (where no option is itself a number).
+    """
+    exact = {text.strip(): i for i, text in enumerate(options)}
+    folded: dict[str, list[int]] = {}
+    for i, text in enumerate(options):
+        folded.setdefault(text.strip().casefold(), []).append(i)
+    bare = not any(plain_number(text) is not None for text in options)
+    return [_position(word.strip(), exact, folded, bare, len(options), allowed) for word in words]
+
+
+def _position(
+    word: str, exact: dict[str, int], folded: dict[str, list[int]], bare: bool, count: int, allowed: str
+) -> int:
+    numbered = _NUMBERED.fullmatch(word)
+    if numbered and int(numbered.group(1)) <= count:
+        return int(numbered.group(1)) - 1
+    if word in exact:
+        return exact[word]
+    alike = folded.get(word.casefold(), [])
+    if len(alike) == 1:
+        return alike[0]
+    loosely = _LOOSELY_NUMBERED.fullmatch(word)
+    if loosely and (loosely.group(1) or bare) and 1 <= int(loosely.group(2)) <= count and not alike:
+        return int(loosely.group(2)) - 1
     raise UnparsableAnswerError(word, allowed)
 
 
-def split_list(cell: str, options: Sequence[str]) -> list[str]:
-    """The parts of a list of options."""
-    separators = "|" + "".join(s for s in ";,>" if not any(s in text for text in options))
-    if cell.startswith("#"):
-        separators = "|;,>"
-    return [part.strip() for part in re.split(f"[{re.escape(separators)}]", cell) if part.strip()]
+def split_list(cell: str, options: Sequence[str], allowed: str) -> list[str]:
+    """The parts of a list that names each option at most once; `|` alone is the empty list.
+
+    Raises UnparsableAnswerError for an empty part, and for more parts than there are options.
+    """
+    cell = cell.strip()
+    if cell == "|":
+        return []
+    parts = [part.strip() for part in re.split("[|;,>]", cell)]
+    if not all(_ALL_NUMBERED.fullmatch(part) for part in parts if part):
+        separators = "|" + "".join(s for s in ";,>" if not any(s in text for text in options))
+        parts = [part.strip() for part in re.split(f"[{re.escape(separators)}]", cell)]
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    if not all(parts) or len(parts) > len(options):
+        raise UnparsableAnswerError(cell, allowed)
+    return parts
 
 
 def mask_missing(logits_BM: torch.Tensor, option_count_B: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,6 @@ Encoding: D = 1, the position 0..M-1 of the level. P = M - 1 cut points, U = 1, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from crowdllm.data.tables import plain_number
 from crowdllm.errors import ConfigError, UnparsableAnswerError
+from crowdllm.responses.options import read_answer
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
     import torch
 
-_ANSWER = re.compile(r"(?:(?:rating|answer|response)\s*[:=]\s*)?[\[(\"']?\s*(.+?)\s*[\])\"']?\s*\.?", re.IGNORECASE)
 TINY = 1e-6
 
 
@@ -45,14 +45,22 @@ class Ordinal:
     has_options: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if len(self.levels) < 2 or len(set(self.levels)) != len(self.levels):
-            raise ConfigError(f"an ordinal scale needs at least two different levels, not {list(self.levels)}")
+        texts = not isinstance(self.levels, str) and all(isinstance(level, str) for level in self.levels)
+        distinct = len({_key(level) for level in self.levels}) if texts else 0
+        if distinct < max(2, len(self.levels)) or not all(level.strip() for level in self.levels):
+            raise ConfigError(
+                "an ordinal scale needs at least two different levels, as texts (blanks, upper case and ways to write "
+                f"a number make no difference), not {self.levels!r}"
+            )
         if not self.points:
-            numbers = [_number(level) for level in self.levels]
+            numbers = [plain_number(level) for level in self.levels]
             points = [float(i + 1) for i in range(len(self.levels))] if None in numbers else numbers
             object.__setattr__(self, "points", tuple(points))
-        if len(self.points) != len(self.levels) or any(np.diff(self.points) <= 0):
+        rising = len(self.points) == len(self.levels) and bool(np.all(np.diff(self.points) > 0))
+        if not rising or not np.isfinite(self.points).all():
             raise ConfigError(f"the points of an ordinal scale must rise level by level, not {list(self.points)}")
+        if len(self.ends) != 2:
+            raise ConfigError(f"the ends of an ordinal scale are two texts, not {list(self.ends)}")
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"type": self.kind, "levels": list(self.levels), "points": list(self.points)}
@@ -70,19 +78,13 @@ class Ordinal:
         )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        match = _ANSWER.fullmatch(text.strip())
-        return self.read_cell(match.group(1) if match else text)
+        return read_answer(text, "rating", self.read_cell, self.allowed())
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
-        word = cell.strip()
-        folded = {level.casefold(): i for i, level in enumerate(self.levels)}
-        if word.casefold() in folded:
-            return np.array([float(folded[word.casefold()])])
-        number = _number(word)
-        by_number = {_number(level): i for i, level in enumerate(self.levels)}
-        if number is None or number not in by_number:
+        position = {_key(level): i for i, level in enumerate(self.levels)}.get(_key(cell))
+        if position is None:
             raise UnparsableAnswerError(cell, self.allowed())
-        return np.array([float(by_number[number])])
+        return np.array([float(position)])
 
     def write_cell(self, value_D: Array, options: Sequence[str] = ()) -> str:
         return self.levels[int(value_D[0])]
@@ -140,9 +142,7 @@ class Ordinal:
         return (noise > params_BP).sum(axis=1, keepdims=True).astype(float)
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+def _key(text: str) -> str | float:
+    """What makes two ways to write a level the same: the number, or the word in lower case."""
+    number = plain_number(text)
+    return text.strip().casefold() if number is None else number

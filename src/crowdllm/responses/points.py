@@ -21,15 +21,18 @@ from crowdllm.responses.options import (
     listed,
     mask_missing,
     mask_missing_array,
-    pick,
+    positions,
+    read_answer,
+    require_whole,
     split_list,
-    strip_label,
     total_variation,
 )
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
     import torch
+
+_POINTS = re.compile(r"([0-9]{1,9})(?:\.0)?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Points:
     has_options: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        require_whole(self.kind, budget=self.budget, step=self.step, max_options=self.max_options)
         if self.budget < 1 or self.step < 1 or self.budget % self.step:
             raise ConfigError(f"the budget must be a positive multiple of the step, not {self.budget} and {self.step}")
 
@@ -62,21 +66,23 @@ class Points:
         )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        return self.read_cell(strip_label(text, "points"), options)
+        return read_answer(text, "points", lambda form: self.read_cell(form, options), self.allowed(options))
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
         allowed = self.allowed(options)
-        value_D = np.zeros(max(self.max_options, len(options)))
-        named: set[int] = set()
-        for part in split_list(cell.strip(), options):
-            match = re.fullmatch(r"(.+?)\s*[=:]\s*(\d{1,9})(?:\.0)?", part)
-            if not match:
+        names, points = [], []
+        for part in split_list(cell, options, allowed):
+            at = max(part.rfind("="), part.rfind(":"))
+            number = _POINTS.fullmatch(part[at + 1 :].strip())
+            if at < 1 or not number:
                 raise UnparsableAnswerError(part, allowed)
-            option = pick(match.group(1), options, allowed)
-            if option in named:
-                raise UnparsableAnswerError(cell, allowed)
-            named.add(option)
-            value_D[option] = float(match.group(2))
+            names.append(part[:at])
+            points.append(float(number.group(1)))
+        chosen = positions(names, options, allowed)
+        if len(set(chosen)) != len(chosen):
+            raise UnparsableAnswerError(cell, allowed)
+        value_D = np.zeros(max(self.max_options, len(options)))
+        value_D[chosen] = points
         if not self.legal(value_D[None], np.array([len(options)]))[0]:
             raise UnparsableAnswerError(cell, allowed)
         return value_D
@@ -88,7 +94,8 @@ class Points:
         return max_options or self.max_options
 
     def legal(self, values_RD: Array, option_count_R: NDArray[np.int64]) -> NDArray[np.bool_]:
-        whole = (values_RD % self.step == 0).all(axis=1) & (values_RD >= 0).all(axis=1)
+        with np.errstate(invalid="ignore"):  # infinity has no remainder
+            whole = (values_RD % self.step == 0).all(axis=1) & (values_RD >= 0).all(axis=1)
         beyond = (values_RD * (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
         return whole & ~beyond & (values_RD.sum(axis=1) == self.budget)
 

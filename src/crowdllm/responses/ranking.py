@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.errors import ConfigError, UnparsableAnswerError
+from crowdllm.errors import UnparsableAnswerError
 from crowdllm.responses.options import (
     gumbel,
     listed,
     mask_missing,
     mask_missing_array,
-    pick,
+    positions,
+    read_answer,
+    require_whole,
     split_list,
-    strip_label,
     total_variation,
 )
 from crowdllm.responses.protocol import Array
@@ -42,8 +43,7 @@ class Ranking:
     has_options: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.depth < 0:
-            raise ConfigError(f"the depth of a ranking cannot be negative, not {self.depth}")
+        require_whole(self.kind, depth=self.depth, max_options=self.max_options)
 
     def to_dict(self) -> dict[str, Any]:
         out: dict[str, Any] = {"type": self.kind, "depth": self.depth}
@@ -62,11 +62,11 @@ class Ranking:
         )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
-        return self.read_cell(strip_label(text, "ranking"), options)
+        return read_answer(text, "ranking", lambda form: self.read_cell(form, options), self.allowed(options))
 
     def read_cell(self, cell: str, options: Sequence[str] = ()) -> Array:
         allowed = self.allowed(options)
-        order = [pick(word, options, allowed) for word in split_list(cell.strip(), options)]
+        order = positions(split_list(cell, options, allowed), options, allowed)
         if len(set(order)) != len(order) or len(order) != self._depth(len(options)):
             raise UnparsableAnswerError(cell, allowed)
         value_D = np.zeros(max(self.max_options, len(options)))

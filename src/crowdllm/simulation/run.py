@@ -83,12 +83,17 @@ def _join(parts: list[Responses]) -> Responses:
 
 
 def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, Any], out: str | Path) -> list[Path]:
-    """Write the crowd and return the paths; refuses a folder that holds anything but a simulated crowd."""
+    """Write the crowd and return the paths; an existing folder is overwritten only if it holds a simulated crowd.
+
+    meta.json says `complete` when all is written; `require_complete` checks it. Raises CrowdLLMError for a folder
+    that holds something else, and OSError where nothing can be written.
+    """
     folder = Path(out)
-    if folder.exists() and any(folder.iterdir()) and not (folder / META).exists():
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and _read_meta(folder) is None)):
         raise CrowdLLMError(f"{folder} exists and holds something other than a simulated crowd; choose another folder")
-    study = _as_study(crowd, model, model_meta)
-    (folder / META).unlink(missing_ok=True)
+    study = as_study(crowd, model, model_meta)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_meta(folder, {"crowdllm": __version__, "simulated": True, "complete": False})
     save_study(study, folder)
     table = pd.DataFrame(
         {
@@ -111,27 +116,53 @@ def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, 
     meta = {
         "crowdllm": __version__,
         "simulated": True,
+        "complete": True,
         "model_hash": model_meta["model_hash"],
         "seed": crowd.seed,
         "participants": len(crowd.people),
         "problems": len(crowd.items.problems),
         "responses": len(crowd.responses),
     }
-    (folder / META).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _write_meta(folder, meta)
     return [*files, folder / "participants.csv", folder / META]
 
 
-def _as_study(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, Any]) -> Study:
-    origin = model_meta.get("study") or {}
+def require_complete(folder: str | Path) -> None:
+    """Raise CrowdLLMError for a folder of simulated responses that was not written to the end; else do nothing."""
+    meta = _read_meta(Path(folder))
+    if meta is not None and not meta.get("complete"):
+        raise CrowdLLMError(f"the simulated crowd in {folder} was not written to the end; run crowdllm simulate again")
+
+
+def _read_meta(folder: Path) -> dict[str, Any] | None:
+    """meta.json of a simulated crowd, None where there is none."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return meta if isinstance(meta, dict) and meta.get("simulated") is True else None
+
+
+def _write_meta(folder: Path, meta: dict[str, Any]) -> None:
+    fresh = folder / f"{META}.part"
+    fresh.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.replace(folder / META)
+
+
+def as_study(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, Any] | None = None) -> Study:
+    """The crowd as a study with `simulated = True`; its source lines say so, with the model's hash where it has one."""
+    meta = model_meta or {}
+    title = (meta.get("study") or {}).get("title", "a fitted crowd")
+    origin = f"Model {meta['model_hash'][:16]}, seed" if meta else f"Model fitted with seed {model.seed}; crowd seed"
     return Study(
-        title=f"Simulated answers: {origin.get('title', 'a crowd')}",
+        title=f"Simulated answers: {title}",
         response_type=model.response_type,
         problems=crowd.items.problems,
         profiles=crowd.people,
         responses=crowd.responses,
         source=(
             f"Simulated by crowdllm {__version__}: no row is a real person's answer.",
-            f"Model {model_meta['model_hash'][:16]}, seed {crowd.seed}.",
+            f"{origin} {crowd.seed}.",
         ),
         simulated=True,
     )

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crowdllm.data.problems import Problems
-from crowdllm.errors import UnparsableAnswerError
+from crowdllm.data.problems import Problems, widest
+from crowdllm.errors import MismatchError, UnparsableAnswerError
 from crowdllm.llm.prompts import zero_shot
-from crowdllm.llm.protocol import Backend
+from crowdllm.llm.protocol import Answer, Backend
 from crowdllm.reference import Reference
-from crowdllm.responses.protocol import ResponseType
+from crowdllm.responses.protocol import Array, ResponseType
 
 
 def elicit_references(
@@ -29,9 +29,11 @@ def elicit_references(
     """Ask the backend about every problem, `draws` times each, and parse what comes back.
 
     An answer that is no legal response is never guessed at: it becomes NaN and is counted in `unparsable`.
+
+    Raises MismatchError for shares that are not one per level, or one per option of the problem.
     """
     position = {str(identity): t for t, identity in enumerate(problems.ids)}
-    most = int(problems.option_counts.max(initial=0))
+    most = widest(problems, response_type)
     values = np.full((len(problems), draws, response_type.width(most)), np.nan)
     shares = np.full((len(problems), response_type.summary_width(most)), np.nan)
     asked = unparsable = 0
@@ -47,8 +49,8 @@ def elicit_references(
                 continue
             values[t, k, : len(parsed)] = parsed
             values[t, k, len(parsed) :] = 0.0
-        if len(answer.shares) == shares.shape[1]:
-            shares[t] = answer.shares
+        if answer.shares:
+            shares[t] = _shares(answer, response_type, shares.shape[1], backend.name)
         if progress:
             progress("asking for references", done, len(prompts))
     given = not np.isnan(shares).all()
@@ -61,3 +63,17 @@ def elicit_references(
         asked=asked,
         unparsable=unparsable,
     )
+
+
+def _shares(answer: Answer, response_type: ResponseType, width: int, source: str) -> Array:
+    """(M,) shares of one answer, 0 for options that its problem does not have."""
+    if response_type.kind == "continuous":
+        raise MismatchError(f"source {source!r} gives shares, which a continuous scale has no levels for: give answers")
+    count = len(answer.prompt.options) if response_type.has_options else width
+    if len(answer.shares) != count:
+        what = "options" if response_type.has_options else "levels"
+        raise MismatchError(
+            f"source {source!r} gives {len(answer.shares)} shares for problem {answer.prompt.problem_id!r}, "
+            f"which has {count} {what}: give one share for each"
+        )
+    return np.pad(np.asarray(answer.shares, dtype=float), (0, width - count))
