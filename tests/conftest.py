@@ -77,7 +77,10 @@ def _problems(count: int, kind: ResponseType, same_options: bool) -> Problems:
     options: tuple[tuple[str, ...], ...] = ()
     if kind.has_options:
         sizes = [MOST if same_options else 3 + t % (MOST - 2) for t in range(count)]
-        options = tuple(tuple(f"{WORDS[(t + 2 * j) % 10]} {j}" for j in range(m)) for t, m in enumerate(sizes))
+        first = [0 if same_options else t for t in range(count)]
+        options = tuple(
+            tuple(f"{WORDS[(k + 2 * j) % 10]} {j}" for j in range(m)) for k, m in zip(first, sizes, strict=True)
+        )
     ids = np.array([f"q{t:02d}" for t in range(count)], dtype=object)
     return Problems(ids, np.array(texts, dtype=object), options)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from crowdllm.belief.checkpoint import check_fits
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
 from crowdllm.config import CrowdConfig, make_config
 from crowdllm.data.problems import Problems
@@ -53,7 +54,7 @@ def fit(
 
 def simulate(
     model: CrowdModel,
-    participants: int = 1000,
+    participants: int | Study = 1000,
     problems: Problems | None = None,
     references: References | None = None,
     seed: int = 0,
@@ -61,13 +62,19 @@ def simulate(
     participation: float = 1.0,
     progress: Progress | None = None,
 ) -> Study:
-    """Recruit `participants` people and let them answer; a `Study` with `simulated = True`.
+    """Recruit people and let them answer; a `Study` with `simulated = True`.
+
+    participants: how many to recruit, or a study whose people (their profiles) are simulated instead; its profile
+    columns and scale must be the model's (MismatchError says which differ).
 
     problems: new ones, or None for those the model was fitted on; references: for new problems, from the same sources
     as in the fit. where: filters such as "age=25-29,30-34". One seed gives the same bytes every time.
     """
     items = model.items if problems is None else model.make_items(problems, references)
-    crowd = simulate_crowd(model, items, participants, seed, where, participation, progress)
+    if isinstance(participants, Study):
+        check_fits(model, participants)
+    who = participants.profiles if isinstance(participants, Study) else participants
+    crowd = simulate_crowd(model, items, who, seed, where, participation, progress)
     return as_study(crowd, model)
 
 

@@ -28,7 +28,9 @@ class CrowdConfig(_Settings):
     min_problems_to_tune: int = Field(12, ge=4)
     loading_penalty: float = Field(300.0, gt=0, description="on loadings predicted from an item's features")
     item_loading_penalty: float = Field(30.0, gt=0, description="on an item's own loadings")
-    profile_penalty: float = Field(8.0, gt=0)
+    profile_penalties: tuple[float, ...] = Field(
+        (8.0, 80.0, 800.0), description="on what profiles say; chosen on people"
+    )
     item_shift_penalty: float = Field(4.0, gt=0, description="on option utilities moving from their population value")
     training_draws: int = Field(2, ge=1, description="J while training: draws of a person's noise per step")
     prediction_draws: int = Field(128, ge=1, description="draws of the noise when a single person is predicted")

@@ -42,10 +42,9 @@ def seed_words(seed: int, purpose: str) -> int:
 
 def stable_keys(ids: ArrayLike) -> NDArray[np.uint64]:
     """64-bit keys of text ids, the same in every process and on every machine; shape (R,)."""
-    texts = np.asarray(ids).astype(str)
-    unique, inverse = np.unique(texts, return_inverse=True)
-    hashed = [int.from_bytes(hashlib.blake2b(str(u).encode(), digest_size=8).digest(), "little") for u in unique]
-    return np.array(hashed, dtype=U64)[inverse.reshape(-1)] if len(unique) else np.zeros(0, dtype=U64)
+    texts = [str(i) for i in np.asarray(ids, dtype=object).ravel()]  # NumPy's own texts would lose NULs at their ends
+    hashed = {t: int.from_bytes(hashlib.blake2b(t.encode(), digest_size=8).digest(), "little") for t in set(texts)}
+    return np.fromiter((hashed[t] for t in texts), dtype=U64, count=len(texts))
 
 
 def uniforms(

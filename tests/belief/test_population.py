@@ -33,7 +33,10 @@ def items_of(problems: Problems, kind: ResponseType, references: References | No
 def shares(model: PopulationModel, items: Items, kind: ResponseType) -> Array:
     """(T, M) level shares, or (T, U) softmax of the options' utilities, that the model predicts."""
     raw = assemble(
-        torch.from_numpy(model.item_raw(items)), torch.zeros(0).double(), torch.from_numpy(items.item_TU), kind.has_options
+        torch.from_numpy(model.item_raw(items)),
+        torch.zeros(0).double(),
+        torch.from_numpy(items.item_TU),
+        kind.has_options,
     )
     if kind.has_options:
         raw = raw.masked_fill(torch.from_numpy(items.item_TU < 0), -1e9)
@@ -157,7 +160,7 @@ def few() -> tuple[Problems, Array, Responses]:
     rng = np.random.default_rng(11)
     truth = rng.dirichlet(np.ones(4), size=30)
     everything = answers_from(truth, 14, rng)
-    asked = np.concatenate([[20 * 0 + t + 30 * n for t in rng.permutation(20)[:4]] for n in range(14)])
+    asked = np.concatenate([[30 * n + t for t in rng.permutation(20)[:4]] for n in range(14)])
     return problems_of(30), truth, everything.take(np.sort(asked))
 
 
@@ -169,7 +172,8 @@ def predicted_unseen(
     references = make_references(study, reference_TM)
     embedder = fit_embedder("tfidf", item_texts(problems, LEVELS))
     trained = problems.take(np.arange(20))
-    config = CrowdConfig(effect_variances=(0.0, 0.3))
+    grid = {"reference_penalties": (10.0, 1000.0), "embedding_penalties": (60.0, 2000.0)}
+    config = CrowdConfig(effect_variances=(0.0, 0.3), folds=2, **grid)
     model = fit_population(make_items(trained, LEVELS, embedder, references), responses, LEVELS, config, 0)
     return shares(model, make_items(problems.take(np.arange(20, 30)), LEVELS, embedder, references), LEVELS)
 

@@ -49,8 +49,7 @@ def save_model(model: CrowdModel, folder: str | Path, study: Study | None = None
     from crowdllm.belief.training import EpochTerms
 
     target = Path(folder).resolve()
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not _is_model(target))):
-        raise CrowdLLMError(f"{folder} exists and holds something other than a model; choose another folder")
+    require_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -99,6 +98,13 @@ def _is_model(folder: Path) -> bool:
     except (OSError, ValueError):
         return (folder / TENSORS).is_file()
     return isinstance(meta, dict) and "model_hash" in meta and "format" in meta
+
+
+def require_free(folder: str | Path) -> None:
+    """Raise CrowdLLMError where a model cannot go because something else is there; before a fit, not after it."""
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not _is_model(target))):
+        raise CrowdLLMError(f"{folder} exists and holds something other than a model; choose another folder")
 
 
 def load_model(folder: str | Path) -> CrowdModel:

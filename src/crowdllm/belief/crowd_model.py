@@ -63,15 +63,23 @@ class CrowdModel:
     history: tuple[EpochTerms, ...]
 
     def make_items(self, problems: Problems, references: References | None) -> Items:
-        """Features of these problems; raises MismatchError when references are not those it was fitted with."""
+        """Features of these problems; raises MismatchError when references are not of the kind it was fitted with."""
         names = references.names if references else ()
         if names != self.reference_sources:
             raise MismatchError(
                 f"the model was fitted with references {list(self.reference_sources) or 'none'}, "
                 f"but {list(names) or 'none'} were given; give the same sources in the same order"
             )
-        several = len(self.items.problems) > 1
-        return make_items(problems, self.response_type, self.embedder, references, several)
+        items = make_items(
+            problems, self.response_type, self.embedder, references, several=len(self.items.problems) > 1
+        )
+        if items.reference_names != self.items.reference_names:
+            raise MismatchError(
+                f"the references do not say what those said that the model was fitted with: it knows "
+                f"{', '.join(self.items.reference_names)}, and these give {', '.join(items.reference_names)}; "
+                "give distributions (or several draws) where it was fitted with them, and single decisions where not"
+            )
+        return items
 
     def recruit(self, n: int, seed: int) -> Profiles:
         """n simulated participants from the joint distribution of the training people's profiles."""

@@ -31,6 +31,13 @@ class PaperTerms(NamedTuple):
     decision: torch.Tensor
 
 
+class _Linear(nn.Linear):
+    """A layer whose weights `PaperBelief.start` sets: torch itself would draw them from its global generator."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 class PaperBelief(nn.Module):
     """Encoder, decoder and bias of the published modules."""
 
@@ -38,13 +45,11 @@ class PaperBelief(nn.Module):
         super().__init__()
         self.config = config
         hidden, width = config.hidden, config.belief_width
-        self.encoder = nn.Sequential(nn.Linear(x_width + v_width, hidden), nn.ELU())
-        self.mean = nn.Linear(hidden, width)
-        self.log_variance = nn.Linear(hidden, width)
-        self.decoder = nn.Sequential(
-            nn.Linear(width + v_width, hidden), nn.ELU(), nn.Linear(hidden, x_width), nn.Tanh()
-        )
-        self.bias = nn.Sequential(nn.Linear(width, 10), nn.Linear(10, 1))
+        self.encoder = nn.Sequential(_Linear(x_width + v_width, hidden), nn.ELU())
+        self.mean = _Linear(hidden, width)
+        self.log_variance = _Linear(hidden, width)
+        self.decoder = nn.Sequential(_Linear(width + v_width, hidden), nn.ELU(), _Linear(hidden, x_width), nn.Tanh())
+        self.bias = nn.Sequential(_Linear(width, 10), _Linear(10, 1))
 
     def start(self, generator: torch.Generator) -> None:
         """Uniform initial weights as torch's linear layers have them, from this generator."""

@@ -38,11 +38,17 @@ class PersonalModel(nn.Module):
     """Parameters of delta_it; double precision, so that results do not depend on the order of summation."""
 
     def __init__(
-        self, item_count: int, features: int, profile_width: int, has_options: bool, config: CrowdConfig
+        self,
+        item_count: int,
+        features: int,
+        profile_width: int,
+        has_options: bool,
+        config: CrowdConfig,
+        profile_penalty: float = 1.0,
     ) -> None:
         super().__init__()
         width = config.belief_width
-        self.config, self.has_options = config, has_options
+        self.config, self.has_options, self.profile_penalty = config, has_options, profile_penalty
         make = lambda *shape: nn.Parameter(torch.zeros(*shape, dtype=torch.float64))  # noqa: E731
         self.common_Z = make(width)
         self.from_features_FZ = make(features, width)
@@ -93,7 +99,7 @@ class PersonalModel(nn.Module):
         return 0.5 * (
             config.loading_penalty * self.from_features_FZ.square().sum()
             + config.item_loading_penalty * self.own_IZ.square().sum()
-            + config.profile_penalty * self.profile_VZ.square().sum()
+            + self.profile_penalty * self.profile_VZ.square().sum()
             + config.item_shift_penalty * self.item_shift_I.square().sum()
             + 10.0 * self.log_gain.square().sum()
             + self.common_Z.square().sum()

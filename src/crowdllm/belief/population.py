@@ -270,7 +270,13 @@ def _tune(
     folds = _folds(responses, config, seed)
     if not folds:
         return (
-            [(priors[-1], references[len(references) // 2], config.embedding_penalties[-2])],
+            [
+                (
+                    priors[-1],
+                    references[len(references) // 2],
+                    config.embedding_penalties[len(config.embedding_penalties) // 2],
+                )
+            ],
             np.ones(1),
             {},
         )

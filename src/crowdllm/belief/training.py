@@ -28,6 +28,8 @@ from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import ResponseType
 from crowdllm.rng import generator, seed_words
 
+PENALTY_EPOCHS = 10
+MIN_PEOPLE_TO_HOLD_OUT = 24
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
 
@@ -114,17 +116,46 @@ def train_personal(
     """The fitted personal part and the history of its loss terms."""
     history: list[EpochTerms] = []
     kept_R, held_R, held_items = _hold_out(items, responses, config, seed)
-    epochs = config.max_epochs
+    epochs, penalty = config.max_epochs, config.profile_penalties[len(config.profile_penalties) // 2]
+
+    def run(profile_penalty: float, held_items: NDArray[np.bool_] | None = None) -> _Run:
+        return _Run(items, responses, v_NV, response_type, population, config, seed, profile_penalty, held_items)
+
     if config.belief_width == 0 or not len(responses):
         epochs = 0
     elif len(held_R):
-        fit = _Run(items, responses, v_NV, response_type, population, config, seed, held_items)
-        epochs = fit.search(kept_R, held_R, history, progress)
-    final = _Run(items, responses, v_NV, response_type, population, config, seed, None)
+        epochs = run(config.profile_penalties[0], held_items).search(kept_R, held_R, history, progress)
+        penalty = _choose_profile_penalty(run, responses, config, min(epochs, PENALTY_EPOCHS), seed, progress)
+    final = run(penalty)
     if epochs == 0:  # without training everybody answers like the population, not like the random start
         final.model.clear()
     final.train(np.arange(len(responses)), epochs, history, progress)
     return final.model, history
+
+
+def _choose_profile_penalty(
+    run: Callable[[float], _Run], responses: Responses, config: CrowdConfig, epochs: int, seed: int,
+    progress: Progress | None,
+) -> float:  # fmt: skip
+    """The penalty under which people who were left out, known by their profiles alone, are predicted best.
+
+    Held-out problems cannot tell: people known by their other answers hardly need their profiles. The middle of the
+    grid where there are too few people, or no epochs.
+    """
+    middle = config.profile_penalties[len(config.profile_penalties) // 2]
+    people = np.unique(responses.participant_R)
+    if epochs == 0 or len(people) < MIN_PEOPLE_TO_HOLD_OUT or len(config.profile_penalties) == 1:
+        return middle
+    order = generator(seed, "belief:people").permutation(people)
+    groups = np.array_split(order, 6)[: 3 if len(people) < 400 else 1]
+    losses = np.zeros(len(config.profile_penalties))
+    for g, group in enumerate(groups):
+        held = np.isin(responses.participant_R, group)
+        for p, penalty in enumerate(config.profile_penalties):
+            if progress:
+                progress("weighing profiles", g * len(losses) + p, len(groups) * len(losses))
+            losses[p] += run(penalty).loss_on_people(np.flatnonzero(~held), np.flatnonzero(held), epochs)
+    return config.profile_penalties[int(np.argmin(losses))]
 
 
 def _hold_out(
@@ -149,12 +180,13 @@ class _Run:
 
     def __init__(
         self, items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType,
-        population: PopulationModel, config: CrowdConfig, seed: int, held_items: NDArray[np.bool_] | None,
+        population: PopulationModel, config: CrowdConfig, seed: int, profile_penalty: float,
+        held_items: NDArray[np.bool_] | None,
     ) -> None:  # fmt: skip
         self.config, self.responses, self.items, self.people = config, responses, items, len(v_NV)
         self.noise = torch.Generator().manual_seed(seed_words(seed, "belief:noise") % 2**63)
         self.model = PersonalModel(
-            len(items), len(population.center_F), v_NV.shape[1], response_type.has_options, config
+            len(items), len(population.center_F), v_NV.shape[1], response_type.has_options, config, profile_penalty
         )
         self.model.start(self.noise)
         own_row = np.arange(len(items))
@@ -206,6 +238,12 @@ class _Run:
                 noise = torch.randn(self.eps.shape, generator=fixed, dtype=torch.float64)
                 draws.append(self.likelihood(held, posterior.draw(noise)))
         return -float((torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws))).mean())
+
+    def loss_on_people(self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], epochs: int) -> float:
+        """Summed negative log predictive probability of the answers of people without any answer in training."""
+        self.train(kept_R, epochs, [], None)
+        kept = Batch.of(self.responses.take(kept_R), self.items)
+        return self.held_out_loss(kept, Batch.of(self.responses.take(held_R), self.items)) * len(held_R)
 
     def search(
         self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],

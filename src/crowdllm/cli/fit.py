@@ -21,12 +21,14 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Fit the model on all responses of a study."""
-    from crowdllm.belief.checkpoint import save_model
+    from crowdllm.belief.checkpoint import require_free, save_model
     from crowdllm.belief.crowd_model import describe_fit, fit_crowd
     from crowdllm.cli.progress import progress_bar
     from crowdllm.config import CrowdConfig, make_config
     from crowdllm.experiments.sources import open_references, open_study
+    from crowdllm.report.training import draw_training
 
+    require_free(out)
     opened = open_study(study)
     sources = open_references(opened, references)
     say(f"{opened.study.title}: {opened.study.describe()}")
@@ -36,6 +38,7 @@ def fit(
     with progress_bar() as progress:
         model = fit_crowd(opened.study, sources, config, seed, progress)
     save_model(model, out, opened.study)
+    draw_training(model.history, out / "training.svg")
     chosen = describe_fit(model)
     tuned = chosen["population"]
     say(

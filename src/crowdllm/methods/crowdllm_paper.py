@@ -10,7 +10,7 @@ embedding width, V profile width, J draws.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,16 @@ class Scale:
     high: float
 
 
+class _Prepared(NamedTuple):
+    """What is computed once for many decisions: items, v_NV, y_ref_TU, and the keys of people and problems."""
+
+    items: Items
+    v_NV: NDArray[np.float32]
+    y_ref_TU: Array
+    people: NDArray[np.uint64]
+    problems: NDArray[np.uint64]
+
+
 @dataclass(frozen=True)
 class PaperSimulator:
     """The fitted modules with everything needed to run them on new problems and people."""
@@ -73,32 +83,33 @@ class PaperSimulator:
         self, problems: Problems, references: References | None, crowd: Profiles,
         participant_R: NDArray[np.int64], problem_R: NDArray[np.int64], seed: int,
     ) -> Array:  # fmt: skip
+        return self._decide(self._prepare(problems, references, crowd), participant_R, problem_R, seed)
+
+    def _prepare(self, problems: Problems, references: References | None, crowd: Profiles) -> _Prepared:
         given = references if self.uses_references else None
         items = make_items(problems, self.response_type, self.embedder, given, self.several_problems)
-        v_NV = self.encoder.encode(crowd)
         y_ref_TU = _reference(items, self.scale, self.default_decision)
-        people, keys = stable_keys(crowd.ids), stable_keys(problems.ids)
-        parts = [
-            self._block(
-                items,
-                v_NV,
-                y_ref_TU,
-                people,
-                keys,
-                participant_R[s : s + CHUNK],
-                problem_R[s : s + CHUNK],
-                seed,
-            )
-            for s in range(0, len(participant_R), CHUNK)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, 1))
+        keys = stable_keys(crowd.ids), stable_keys(problems.ids)
+        return _Prepared(items, self.encoder.encode(crowd), y_ref_TU, *keys)
 
-    def _block(
-        self, items: Items, v_NV: NDArray[np.float32], y_ref_TU: Array, people: NDArray[np.uint64],
-        keys: NDArray[np.uint64], i: NDArray[np.int64], t: NDArray[np.int64], seed: int,
-    ) -> Array:  # fmt: skip
+    def _decide(
+        self, prepared: _Prepared, participant_R: NDArray[np.int64], problem_R: NDArray[np.int64], seed: int
+    ) -> Array:
+        from crowdllm.belief.threads import one_thread
+
+        with one_thread():
+            parts = [
+                self._block(prepared, participant_R[s : s + CHUNK], problem_R[s : s + CHUNK], seed)
+                for s in range(0, len(participant_R), CHUNK)
+            ]
+        none = np.zeros((0, self.response_type.width(prepared.items.item_TU.shape[1])))
+        return np.concatenate(parts) if parts else none
+
+    def _block(self, prepared: _Prepared, i: NDArray[np.int64], t: NDArray[np.int64], seed: int) -> Array:
+        """(B, D) responses of these pairs."""
         import torch
 
+        items, v_NV, y_ref_TU, people, keys = prepared
         draws, width = self.config.draws, self.config.belief_width
         decided = np.zeros((len(i), items.item_TU.shape[1]))
         for u in range(items.item_TU.shape[1]):
@@ -126,15 +137,10 @@ class PaperSimulator:
             return None
         levels = self.response_type.summary_width(widest(problems, self.response_type))
         counts = np.zeros((len(responses), levels))
+        prepared = self._prepare(problems, references, people)
         for repeat in range(64):
-            values = self.simulate(
-                problems,
-                references,
-                people,
-                responses.participant_R,
-                responses.problem_R,
-                seed + 7919 * (repeat + 1),
-            )
+            repeated = seed + 7919 * (repeat + 1)
+            values = self._decide(prepared, responses.participant_R, responses.problem_R, repeated)
             counts[np.arange(len(values)), values[:, 0].astype(int)] += 1
         uniform_TM = uniform_shares(problems.option_counts, levels)
         return 0.99 * counts / 64 + 0.01 * uniform_TM[responses.problem_R]

@@ -74,7 +74,8 @@ def _fit_items(
     several = len(train.problems) > 1
 
     def featurise(problems: Problems, given: References | None) -> Any:
-        return columns(make_items(problems, train.response_type, embedder, given, several))
+        features = columns(make_items(problems, train.response_type, embedder, given, several))
+        return features if features.shape[1] else np.zeros((len(features), 1))  # no text has a word to tell it by
 
     return _fit(train, references, featurise, seed)
 

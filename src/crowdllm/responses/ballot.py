@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from crowdllm.errors import ConfigError, MismatchError, UnparsableAnswerError
 from crowdllm.responses.options import (
     NEG,
+    beyond_options,
     gumbel,
     listed,
     mask_missing,
@@ -104,7 +105,7 @@ class Ballot:
     def legal(self, values_RD: Array, option_count_R: NDArray[np.int64]) -> NDArray[np.bool_]:
         picks = values_RD.sum(axis=1)
         binary = np.isin(values_RD, (0, 1)).all(axis=1)
-        beyond = (values_RD * (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
+        beyond = beyond_options(values_RD, option_count_R)
         return binary & ~beyond & (picks >= self.min_picks) & (picks <= self.max_picks)
 
     def summary_width(self, max_options: int = 0) -> int:

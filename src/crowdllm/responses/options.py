@@ -108,6 +108,11 @@ def split_list(cell: str, options: Sequence[str], allowed: str) -> list[str]:
     return parts
 
 
+def beyond_options(values_RD: Array, option_count_R: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(R,) whether a response says anything about an option that its problem does not have."""
+    return ((values_RD != 0) & (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
+
+
 def mask_missing(logits_BM: torch.Tensor, option_count_B: torch.Tensor) -> torch.Tensor:
     """Logits with the options a problem does not have set to an impossible value."""
     import torch

