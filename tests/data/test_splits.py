@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -94,7 +96,7 @@ def test_smaller_training_fractions_are_parts_of_larger_ones() -> None:
         for fraction in (0.01, 0.1, 0.25, 0.5, 1.0)
     ]
     assert [len(k) for k in kept] == [1, 2, 6, 12, 25]
-    assert all(small < large for small, large in zip(kept, kept[1:], strict=False))
+    assert all(small < large for small, large in pairwise(kept))
 
 
 def test_the_training_fraction_leaves_the_test_part_alone() -> None:
