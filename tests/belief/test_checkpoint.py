@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from crowdllm.belief.checkpoint import check_fits, load_model, read_meta, save_model
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd

@@ -1,4 +1,4 @@
-"""Training the personal part: it helps where people differ, does nothing where they do not, and finds who answers alike."""
+"""Training the personal part: it helps where people differ, does no harm where not, and finds who answers alike."""
 
 from __future__ import annotations
 

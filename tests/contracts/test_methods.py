@@ -107,9 +107,7 @@ def test_a_second_fit_with_the_same_seed_simulates_the_same(method: str, kind: s
 
 
 @both
-def test_log_scores_and_probabilities_are_finite_and_agree_where_given(
-    method: str, kind: str, fitted: Fitted
-) -> None:
+def test_log_scores_and_probabilities_are_finite_and_agree_where_given(method: str, kind: str, fitted: Fitted) -> None:
     simulator, split, references = fitted(method, kind)
     test = split.test
     arguments = (test.problems, references, test.profiles, test.responses, 0)
@@ -165,9 +163,7 @@ def test_a_single_problem_is_enough(method: str, kind: str, make_known: Callable
 def test_progress_is_reported_in_steps_that_do_not_pass_the_end(method: str, make_known: Callable[..., Any]) -> None:
     known = make_known("ordinal", people=20, problems=6)
     seen: list[tuple[int, int]] = []
-    get_method(method)(
-        known.study, known.references, "tfidf", 0, lambda what, done, total: seen.append((done, total))
-    )
+    get_method(method)(known.study, known.references, "tfidf", 0, lambda what, done, total: seen.append((done, total)))
     assert all(0 <= done <= total for done, total in seen)
 
 

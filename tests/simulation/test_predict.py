@@ -65,7 +65,8 @@ def test_scores_integrate_over_the_noise_of_the_person(make_known: Known, fast_c
         shift, spread_R = as_torch(loadings[t] * node), as_torch(spread[t])
         params = model.response_type.shifted(as_torch(base[t]), shift, spread_R)
         counts = torch.zeros(len(t), dtype=torch.int64)
-        total += weight * model.response_type.log_prob(params, as_torch(study.responses.values_RD), counts).exp().numpy()
+        log_prob = model.response_type.log_prob(params, as_torch(study.responses.values_RD), counts)
+        total += weight * log_prob.exp().numpy()
     scores = log_scores(model, model.items, study.profiles, study.responses, 0)
     np.testing.assert_allclose(np.exp(scores), total, atol=0.03)
     assert np.abs(np.exp(scores) - total).mean() < 0.006

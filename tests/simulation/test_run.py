@@ -67,9 +67,7 @@ def test_a_larger_crowd_contains_the_smaller_one(models: Known) -> None:
     assert rows(small) == {pair: value for pair, value in rows(large).items() if pair[0] < 10}
 
 
-def test_how_many_pairs_are_looked_at_at_a_time_changes_nothing(
-    models: Known, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_how_many_pairs_are_looked_at_at_a_time_changes_nothing(models: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     model = models("continuous")
     whole = simulate_crowd(model, model.items, 30, 1, participation=0.5)
     monkeypatch.setattr(run, "PAIRS", 7)
@@ -162,7 +160,8 @@ def test_every_row_of_both_tables_says_that_it_is_simulated_by_which_model_and_s
     model = models(kind)
     crowd = simulate_crowd(model, model.items, 20, 17)
     files = write_crowd(crowd, model, META, tmp_path / "crowd")
-    tables = [pd.read_parquet(tmp_path / "crowd" / "responses.parquet"), pd.read_csv(tmp_path / "crowd" / "responses.csv")]
+    folder = tmp_path / "crowd"
+    tables = [pd.read_parquet(folder / "responses.parquet"), pd.read_csv(folder / "responses.csv")]
     for table in tables:
         assert len(table) == 20 * 6
         assert table["simulated"].all()
@@ -241,7 +240,8 @@ def test_problems_with_other_numbers_of_options_can_be_simulated_and_read_back(m
         write_crowd(crowd, model, META, tmp_path / kind)
         study = load_study(tmp_path / kind)
         assert study.problems.options == problems.options
-        assert study.response_type.legal(study.responses.values_RD, study.problems.option_counts[study.responses.problem_R]).all()
+        counts = study.problems.option_counts[study.responses.problem_R]
+        assert study.response_type.legal(study.responses.values_RD, counts).all()
         assert len(study.responses) == 24
 
 
@@ -256,7 +256,15 @@ def model_references(model: CrowdModel, problems: Problems) -> Any:
     )
 
 
-HOSTILE = ["=cmd()|' /C calc'!A0", "[red]x[/red]", "<script>alert(1)</script>", "\u202egnp.exe", "👩🏽‍🔬 emoji", 'quote " , ;', "a\nb"]
+HOSTILE = [
+    "=cmd()|' /C calc'!A0",
+    "[red]x[/red]",
+    "<script>alert(1)</script>",
+    "\u202egnp.exe",
+    "👩🏽‍🔬 emoji",
+    'quote " , ;',
+    "a\nb",
+]
 
 
 def test_hostile_texts_and_ids_come_back_as_they_were(models: Known, tmp_path: Path) -> None:
@@ -286,4 +294,5 @@ def test_options_that_are_hostile_come_back_as_they_were(make_known: Known, fast
     write_crowd(crowd, model, META, tmp_path / "crowd")
     again = load_study(tmp_path / "crowd")
     assert again.problems.options == options
-    np.testing.assert_array_equal(np.sort(again.responses.values_RD, axis=0), np.sort(crowd.responses.values_RD, axis=0))
+    read, written = (np.sort(c.responses.values_RD, axis=0) for c in (again, crowd))
+    np.testing.assert_array_equal(read, written)

@@ -35,9 +35,11 @@ def read_problems(path: Path, model: CrowdModel) -> Problems:
 def items_for_file(model: CrowdModel, path: Path, references: str | None) -> Items:
     """Features of the problems in a table; `references` are recorded tables, one per source of the model, by commas."""
     problems = read_problems(path, model)
+    files = [Path(p.strip()) for p in (references or "").split(",") if p.strip() not in ("", "none")]
     if not model.reference_sources:
+        if files:
+            raise MismatchError(f"the model was fitted without references, so it has no use for {references}")
         return model.make_items(problems, None)
-    files = [Path(p.strip()) for p in (references or "").split(",") if p.strip()]
     if len(files) != len(model.reference_sources):
         raise MismatchError(
             f"the model was fitted with references {', '.join(model.reference_sources)}: give one recorded table for "

@@ -5,7 +5,9 @@ A data set may carry options after a colon: `voting:format=approval`, `synthetic
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 from crowdllm.data.problems import Problems
@@ -17,6 +19,7 @@ from crowdllm.elicitation import elicit_references
 from crowdllm.errors import ConfigError, CrowdLLMError, UnknownNameError, nearest
 from crowdllm.llm.recorded import RecordedBackend
 from crowdllm.reference import Reference, References, combine
+from crowdllm.registry import lookup
 from crowdllm.simulation.run import require_complete
 
 REFERENCE_FILES = ("references.csv", "references.parquet")
@@ -52,26 +55,27 @@ def open_study(text: str) -> Opened:
             f"{text!r} is neither a study folder nor a data set: give a folder with a study.toml (start one with "
             f"`crowdllm new DIR`), or one of {', '.join(DATASETS)}{hint}"
         )
-    return Opened(load_dataset(name, **_options(options)), name, dataset=name)
+    return Opened(load_dataset(name, **_options(name, options)), name, dataset=name)
 
 
-def _options(text: str) -> dict[str, str | int | float]:
+def _options(dataset: str, text: str) -> dict[str, str | int | float]:
+    """Options of a data set, each of the type of its default; unknown ones are left to `load_dataset`."""
+    defaults = {key: p.default for key, p in signature(lookup(DATASETS, dataset, "data set")).parameters.items()}
     out: dict[str, str | int | float] = {}
     for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
+        key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
             raise ConfigError(f"the data set option {part!r} is not of the form key=value")
-        out[key.strip()] = _number(value.strip())
-    return out
-
-
-def _number(text: str) -> str | int | float:
-    for convert in (int, float):
+        kind = type(defaults.get(key, ""))
         try:
-            return convert(text)
+            out[key] = kind(value)
+            usable = kind is str or math.isfinite(float(out[key]))
         except ValueError:
-            continue
-    return text
+            usable = False
+        if not usable:
+            needed = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"the data set option {key} needs {needed}, such as {defaults[key]}, not {value!r}")
+    return out
 
 
 def reference_names(opened: Opened) -> list[str]:
@@ -94,8 +98,14 @@ def open_references(opened: Opened, names: str | None, problems: Problems | None
         names = default if default in valid else (valid[0] if valid else "none")
     if names == "none":
         return None
+    if names == "all" and not valid:
+        raise ConfigError(f"there are no recorded references of {opened.name}; name a table FILE.csv, or `none`")
     wanted = [n for n in valid if not n.endswith("-personas")] if names == "all" else _split(names)
-    return combine([_open(opened, name, problems, valid) for name in wanted], problems)
+    sources = [_open(opened, name, problems, valid) for name in wanted]
+    for i, source in enumerate(sources):
+        if source.name in [other.name for other in sources[:i]]:
+            raise ConfigError(f"the reference source {source.name!r} is named twice; name it once, or rename its file")
+    return combine(sources, problems)
 
 
 def _split(names: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""`random`: every legal response is as likely as any other."""
+"""`random`: every level or option is as likely as any other.
+
+Ballots: every number of picks is equally likely, then every choice of so many options. Points: every way to spread them
+(where all problems have as many options). Numbers: uniform between the bounds, or the extremes seen in training.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import numpy as np
 from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
+from crowdllm.errors import MismatchError
 from crowdllm.methods.protocol import Progress
 from crowdllm.methods.shares import SharesSimulator, uniform_shares
 from crowdllm.reference import References
@@ -19,8 +24,10 @@ from crowdllm.responses.protocol import Array
 def fit(
     train: Study, references: References | None, embedding: str, seed: int, progress: Progress | None = None
 ) -> SharesSimulator:
-    """Uniform over levels, options or the range of the training responses."""
+    """Uniform; raises MismatchError where a scale has an open end and there is no training response to close it."""
     kind = train.response_type
+    if isinstance(kind, Continuous) and None in (kind.low, kind.high) and not len(train.responses):
+        raise MismatchError("the method 'random' needs bounds of the scale, or training responses to take them from")
 
     def predict(problems: Problems, _: References | None) -> Array:
         if isinstance(kind, Continuous):

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.report.figure import save_figure
+
 HUMAN, SIMULATED = "#4d4d4d", "#0072b2"  # told apart in grey print and by colour-blind readers
 Array = NDArray[np.float64]
 
@@ -45,10 +47,4 @@ def draw_distributions(
     figure.legend(handles, names, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     if note:
         figure.supxlabel(note, fontsize=8, x=0.01, ha="left", parse_math=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = [path.with_suffix(".svg"), path.with_suffix(".png")]
-    for target in written:
-        # without a date the same picture is the same file
-        metadata = {"Date": None} if target.suffix == ".svg" else {"Software": None}
-        figure.savefig(target, dpi=150, metadata=metadata)
-    return written
+    return [save_figure(figure, path.with_suffix(suffix)) for suffix in (".svg", ".png")]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crowdllm.report.figure import save_figure
+
 if TYPE_CHECKING:
     from crowdllm.belief.training import EpochTerms
 
@@ -33,5 +35,4 @@ def draw_training(history: Sequence[EpochTerms], path: Path) -> Path:
     for axis in (loss, kl):
         axis.set_xlabel("epoch", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
-    return path
+    return save_figure(figure, path)
