@@ -188,7 +188,7 @@ def fast_config() -> Callable[..., CrowdConfig]:
 
     def make(**settings: object) -> CrowdConfig:
         quick = {"belief_width": 2, "max_epochs": 6, "prediction_draws": 32, "effect_variances": (0.3,)}
-        quick |= {"embedding_penalties": (30.0, 30.0), "reference_penalties": (30.0,)}
+        quick |= {"embedding_penalties": (30.0, 30.0), "reference_penalties": (30.0,), "profile_penalties": (8.0,)}
         return CrowdConfig(**quick | settings)
 
     return make

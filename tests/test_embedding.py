@@ -41,6 +41,19 @@ def test_alike_texts_lie_closer_than_others() -> None:
     assert x_TX[0] @ x_TX[1] > 0.5 > x_TX[0] @ x_TX[2]
 
 
+def test_it_is_tf_idf_and_svd_of_scikit_learn() -> None:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode")
+    svd = TruncatedSVD(len(TEXTS) - 1, random_state=0)
+    svd.fit(vectorizer.fit_transform(TEXTS))
+    new = ["the river bridge", "evening school", "the the the river"]
+    expected = svd.transform(vectorizer.transform(new))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert TfidfEmbedder.fit(TEXTS, seed=0).embed(new) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_text_is_embedded_the_same_whatever_stands_beside_it() -> None:
     embedder = TfidfEmbedder.fit(TEXTS)
     together = embedder.embed(TEXTS)

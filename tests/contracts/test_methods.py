@@ -31,7 +31,7 @@ Fitted = Callable[[str, str], tuple[Simulator, Split, References]]
 def quick():
     """Few epochs: what is promised does not depend on how good the fit is."""
     patch = pytest.MonkeyPatch()
-    few = {"max_epochs": 2, "belief_width": 2, "prediction_draws": 8}
+    few = {"max_epochs": 2, "belief_width": 2, "prediction_draws": 8, "profile_penalties": (8.0,)}
     patch.setattr("crowdllm.methods.crowdllm.CrowdConfig", partial(CrowdConfig, **few))
     patch.setattr("crowdllm.methods.crowdllm_paper.PaperConfig", partial(PaperConfig, max_epochs=2, hidden=20))
     yield

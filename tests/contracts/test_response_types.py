@@ -60,7 +60,7 @@ option_type = pytest.mark.parametrize(
     ids=[name for name, kind in EXAMPLES.items() if kind.has_options],
 )
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-EXTREMES = (1e-10, 1 - 1e-10)
+EXTREMES = (1e-300, 1e-10, 1 - 1e-10, float(np.nextafter(1, 0)))
 
 
 def options_of(kind: ResponseType, count: int) -> tuple[str, ...]:

@@ -34,12 +34,11 @@ def counting_fit(train: Study, references: Any, embedding: str, seed: int, progr
 
 
 @pytest.fixture(autouse=True)
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "counting", f"{__name__}:counting_fit")
     monkeypatch.setattr("crowdllm.registry.import_module", _import)
     CALLS.clear()
     FAIL_AT.clear()
-    yield
 
 
 def _import(name: str) -> Any:
@@ -73,7 +72,12 @@ def test_the_columns_of_the_table_are_exactly_these(study: Study, tmp_path: Path
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == names
     assert ",".join(table.columns) == names == ",".join(COLUMNS)
     first = table.iloc[0]
-    assert (first["dataset"], first["split"], first["train_fraction"], first["references"]) == ("toy", "problem", 1, "none")
+    assert (first["dataset"], first["split"], first["train_fraction"], first["references"]) == (
+        "toy",
+        "problem",
+        1,
+        "none",
+    )
 
 
 def test_every_method_and_the_human_floor_have_their_rows(study: Study, tmp_path: Path) -> None:
@@ -237,7 +241,9 @@ def test_other_data_in_the_same_folder_are_refused(study: Study, make_references
     assert len(compare(study, tmp_path)) > 0
 
 
-def test_the_same_source_with_other_answers_is_refused(make_known: Known, make_references: Known, tmp_path: Path) -> None:
+def test_the_same_source_with_other_answers_is_refused(
+    make_known: Known, make_references: Known, tmp_path: Path
+) -> None:
     known = make_known("ordinal", people=20, problems=8)
     compare(known.study, tmp_path, ("zero-shot",), references=known.references, seeds=(0,))
     other = make_references(known.study, known.truth_TM[::-1])

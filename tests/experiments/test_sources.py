@@ -31,7 +31,9 @@ def test_a_data_set_takes_options_after_a_colon() -> None:
 
 
 def test_an_unknown_name_lists_both_possibilities_and_the_nearest() -> None:
-    with pytest.raises(CrowdLLMError, match=r"neither a study folder nor a data set.*crowdllm new.*did you mean 'voting'"):
+    with pytest.raises(
+        CrowdLLMError, match=r"neither a study folder nor a data set.*crowdllm new.*did you mean 'voting'"
+    ):
         open_study("votting")
 
 

@@ -52,7 +52,9 @@ def test_bars_and_points_stand_at_the_shares_in_percent(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("count", [1, 3, 4])
 def test_any_number_of_panels_fits(tmp_path: Path, count: int) -> None:
     shares = np.tile(HUMAN[:1], (count, 1))
-    written = draw_distributions(shares, shares, ("a", "b", "c"), [f"Problem {t}" for t in range(count)], tmp_path / "p")
+    written = draw_distributions(
+        shares, shares, ("a", "b", "c"), [f"Problem {t}" for t in range(count)], tmp_path / "p"
+    )
     assert all(path.stat().st_size > 1000 for path in written)
 
 

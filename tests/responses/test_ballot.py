@@ -96,6 +96,16 @@ def test_the_highest_utilities_are_picked_and_the_first_noise_sets_the_size() ->
     assert values.tolist() == [[0, 1, 0, 0], [0, 1, 0, 1], [0, 1, 1, 1]]
 
 
+def test_rounding_never_makes_more_picks_than_options() -> None:
+    """The shares of sizes 1 to 4 add up to a little less than 1 here, and the noise lies above that."""
+    logits = np.array([[5.5, 2.1, -1.6, -2.7, 0.0]])
+    shares = np.exp(logits[0, :4] - 5.5)
+    highest = float(np.nextafter(1, 0))
+    assert np.cumsum(shares / shares.sum())[-1] < highest
+    params, noise = np.concatenate([np.zeros((1, 5)), logits], axis=1), np.array([[highest, 0.5, 0.5, 0.5, 0.5, 0.5]])
+    assert Ballot(1, 5, 5).sample(params, noise, np.array([4])).tolist() == [[1, 1, 1, 1, 0]]
+
+
 def test_too_few_options_for_the_picks_are_an_error_not_a_shorter_ballot() -> None:
     """Everywhere the same: no legal response, no cell, no sample."""
     kind = Ballot(3, 3, 4)

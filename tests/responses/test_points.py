@@ -21,11 +21,12 @@ def parameters(shares: list[float], concentration: float) -> torch.Tensor:
     return torch.log(torch.tensor([[*shares, concentration]], dtype=torch.float64))
 
 
+@pytest.mark.parametrize("concentration", [0.02, 2.5, 400.0])
 @pytest.mark.parametrize("spread", [[10, 0, 0], [2, 3, 5], [0, 0, 10], [4, 6, 0]])
-def test_the_score_is_the_dirichlet_multinomial_of_scipy(spread: list[int]) -> None:
+def test_the_score_is_the_dirichlet_multinomial_of_scipy(spread: list[int], concentration: float) -> None:
     values = torch.tensor([[*spread, 0]], dtype=torch.float64)
-    score = TEN.log_prob(parameters([0.2, 0.3, 0.5, 0.9], 2.5), values, torch.tensor([3]))
-    expected = stats.dirichlet_multinomial.logpmf(spread, 2.5 * np.array([0.2, 0.3, 0.5]), 10)
+    score = TEN.log_prob(parameters([0.2, 0.3, 0.5, 0.9], concentration), values, torch.tensor([3]))
+    expected = stats.dirichlet_multinomial.logpmf(spread, concentration * np.array([0.2, 0.3, 0.5]), 10)
     assert score.item() == pytest.approx(expected)
 
 
@@ -108,6 +109,7 @@ def test_an_option_with_an_equal_sign_is_read() -> None:
         "#1=3",
         "#1=3|#2=8",
         "#1=3|#1=7",
+        "#1=3|#1=10",
         "#1=3|Bread=7",
         "#1=3|#2=-3|#3=10",
         "#1=2.5|#2=7.5",

@@ -32,8 +32,8 @@ def fitted(make_known: Known, fast_config: Config) -> Callable[[str], tuple[Crow
 
     def get(kind: str) -> tuple[CrowdModel, Any]:
         if kind not in done:
-            known = make_known(kind, people=40, problems=PROBLEMS, strength=1.5)
-            done[kind] = fit_crowd(known.study, known.references, fast_config(), 0), known
+            known = make_known(kind, people=25, problems=PROBLEMS, strength=1.5)
+            done[kind] = fit_crowd(known.study, known.references, fast_config(max_epochs=3), 0), known
         return done[kind]
 
     return get
@@ -184,12 +184,12 @@ def test_with_profiles_a_big_crowd_has_nearly_the_populations_shares(make_known:
     assert np.abs(crowd_shares(model, 20_000) - population_shares(model)).max() < 0.03
 
 
-@pytest.mark.parametrize(("kind", "people"), [("choice", 400), ("ballot", 100), ("approval", 100), ("points", 400)])
+@pytest.mark.parametrize(("kind", "people"), [("choice", 200), ("ballot", 60), ("approval", 60), ("points", 200)])
 def test_a_big_crowd_picks_options_as_often_as_the_training_people(
     kind: str, people: int, make_known: Known, fast_config: Config
 ) -> None:
     known = make_known(kind, people=people, problems=PROBLEMS)
-    config = fast_config(max_epochs=8, effect_variances=(3.0,), min_problems_to_hold_out=100)
+    config = fast_config(max_epochs=4, effect_variances=(3.0,), min_problems_to_hold_out=100)
     model = fit_crowd(known.study, None, config, 0)
     responses = known.study.responses
     trained = np.stack(

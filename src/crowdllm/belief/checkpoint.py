@@ -48,9 +48,8 @@ def save_model(model: CrowdModel, folder: str | Path, study: Study | None = None
 
     from crowdllm.belief.training import EpochTerms
 
+    require_free(folder)
     target = Path(folder).resolve()
-    require_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
@@ -101,10 +100,14 @@ def _is_model(folder: Path) -> bool:
 
 
 def require_free(folder: str | Path) -> None:
-    """Raise CrowdLLMError where a model cannot go because something else is there; before a fit, not after it."""
-    target = Path(folder)
+    """Raise CrowdLLMError where a model cannot go because something else is there; before a fit, not after it.
+
+    Makes the folders above; raises OSError where they cannot be made.
+    """
+    target = Path(folder).resolve()
     if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not _is_model(target))):
         raise CrowdLLMError(f"{folder} exists and holds something other than a model; choose another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def load_model(folder: str | Path) -> CrowdModel:

@@ -39,8 +39,11 @@ def simulate(
     from crowdllm.errors import ConfigError
     from crowdllm.experiments.new_problems import items_for_file
     from crowdllm.experiments.sources import open_study
-    from crowdllm.simulation.run import simulate_crowd, write_crowd
+    from crowdllm.simulation.run import require_free, simulate_crowd, write_crowd
 
+    if references is not None and problems is None:
+        raise ConfigError("--references goes with --problems: those of the problems it was fitted on are in the model")
+    require_free(out)
     fitted = load_model(model)
     items = fitted.items if problems is None else items_for_file(fitted, problems, references)
     if like is not None and where:

@@ -23,7 +23,7 @@ from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.embedding import Embedder, fit_embedder
 from crowdllm.errors import MismatchError
-from crowdllm.methods.protocol import Array, Progress
+from crowdllm.methods.protocol import Array, Progress, log_given
 from crowdllm.methods.shares import uniform_shares
 from crowdllm.profiles.generator import ProfileGenerator
 from crowdllm.profiles.mixture import Mixture
@@ -153,10 +153,7 @@ class PaperSimulator:
         responses: Responses,
         seed: int,
     ) -> Array | None:
-        shares = self.level_probabilities(problems, references, people, responses, seed)
-        if shares is None:
-            return None
-        return np.log(shares[np.arange(len(responses)), responses.values_RD[:, 0].astype(int)])
+        return log_given(self.level_probabilities(problems, references, people, responses, seed), responses)
 
 
 def fit(

@@ -60,6 +60,13 @@ class Simulator(Protocol):
         ...
 
 
+def log_given(shares_RM: Array | None, responses: Responses) -> Array | None:
+    """(R,) log of the probability that each row of shares gives to the response made; None for None."""
+    if shares_RM is None:
+        return None
+    return np.asarray(np.log(shares_RM[np.arange(len(responses)), responses.values_RD[:, 0].astype(np.int64)]))
+
+
 class Fit(Protocol):
     """The function registered for a method."""
 

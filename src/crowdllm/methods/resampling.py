@@ -15,6 +15,7 @@ from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
+from crowdllm.methods.protocol import log_given
 from crowdllm.methods.shares import floored
 from crowdllm.reference import References
 from crowdllm.responses.protocol import Array, ResponseType
@@ -80,7 +81,4 @@ class ResamplingSimulator:
         responses: Responses,
         seed: int,
     ) -> Array | None:
-        shares = self.level_probabilities(problems, references, people, responses, seed)
-        if shares is None:
-            return None
-        return np.log(shares[np.arange(len(responses)), responses.values_RD[:, 0].astype(int)])
+        return log_given(self.level_probabilities(problems, references, people, responses, seed), responses)

@@ -16,6 +16,7 @@ from crowdllm.belief.items import widest
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
+from crowdllm.methods.protocol import log_given
 from crowdllm.reference import References
 from crowdllm.responses.ballot import Ballot
 from crowdllm.responses.continuous import Continuous
@@ -76,11 +77,7 @@ class SharesSimulator:
         responses: Responses,
         seed: int,
     ) -> Array | None:
-        shares = self.level_probabilities(problems, references, people, responses, seed)
-        if shares is None:
-            return None
-        level = responses.values_RD[:, 0].astype(int)
-        return np.log(shares[np.arange(len(level)), level])
+        return log_given(self.level_probabilities(problems, references, people, responses, seed), responses)
 
 
 def shares_to_parameters(response_type: ResponseType, shares_TM: Array, extras: Array) -> Array:

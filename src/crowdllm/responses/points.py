@@ -147,9 +147,9 @@ class Points:
         urn_BM = share * np.exp(np.clip(params_BP[:, -1:], -6, 12))
         drawn_BM = np.zeros_like(urn_BM)
         rows = np.arange(len(urn_BM))
-        last = (option_count_B - 1)[:, None]
         for unit in range(self.budget // self.step):
             below = np.cumsum(urn_BM + drawn_BM, axis=1)
+            # a uniform below 1 times the total never exceeds it, so that no option beyond the last is drawn
             option = (uniforms_BW[:, unit : unit + 1] * below[:, -1:] > below).sum(axis=1, keepdims=True)
-            drawn_BM[rows, np.minimum(option, last)[:, 0]] += 1
+            drawn_BM[rows, option[:, 0]] += 1
         return drawn_BM * self.step

@@ -97,11 +97,10 @@ def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, 
     meta.json says `complete` when all is written; `require_complete` checks it. Raises CrowdLLMError for a folder
     that holds something else, and OSError where nothing can be written.
     """
+    require_free(out)
     folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and _read_meta(folder) is None)):
-        raise CrowdLLMError(f"{folder} exists and holds something other than a simulated crowd; choose another folder")
     study = as_study(crowd, model, model_meta)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     _write_meta(folder, {"crowdllm": __version__, "simulated": True, "complete": False})
     save_study(study, folder)
     table = pd.DataFrame(
@@ -134,6 +133,17 @@ def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, 
     }
     _write_meta(folder, meta)
     return [*files, folder / "participants.csv", folder / META]
+
+
+def require_free(out: str | Path) -> None:
+    """Raise CrowdLLMError where a crowd cannot go because something else is there; before simulating, not after it.
+
+    Makes the folders above; raises OSError where they cannot be made.
+    """
+    folder = Path(out).resolve()
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and _read_meta(folder) is None)):
+        raise CrowdLLMError(f"{out} exists and holds something other than a simulated crowd; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def require_complete(folder: str | Path) -> None:
