@@ -55,6 +55,16 @@ def test_a_summary_is_as_wide_as_the_widest_problem(kind: Choice | Ballot) -> No
     assert draws.summary(kind, 5).shape == (1, 5)
 
 
+def test_given_shares_are_cut_or_filled_up_at_their_end() -> None:
+    """A problem with two options, from a study whose problems have up to four, beside problems with up to three."""
+    given = source("a", [[[NAN] * 4]], [[0.4, 0.6, 0, 0]])
+    assert given.summary(Choice(4), 2).tolist() == [[0.4, 0.6]]
+    narrow = source("a", [[[NAN] * 2]], [[0.4, 0.6]])
+    assert narrow.summary(Choice(2), 3).tolist() == [[0.4, 0.6, 0]]
+    draws = source("a", [[[1, 0, 0, 0]]])
+    assert draws.summary(Ballot(1, 1, 4), 2).tolist() == [[1, 0]]
+
+
 # --- alignment ----------------------------------------------------------------------------------------------------
 
 

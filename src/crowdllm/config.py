@@ -21,15 +21,15 @@ class CrowdConfig(_Settings):
 
     embedding: str = "tfidf"
     belief_width: int = Field(6, ge=0, le=64, description="Z: latent attitudes shared by a person's answers")
-    reference_penalties: tuple[float, ...] = (10.0, 100.0, 1000.0)
-    embedding_penalties: tuple[float, ...] = (20.0, 60.0, 200.0, 2000.0)
-    effect_variances: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+    reference_penalties: tuple[float, ...] = Field((10.0, 100.0, 1000.0), min_length=1)
+    embedding_penalties: tuple[float, ...] = Field((20.0, 60.0, 200.0, 2000.0), min_length=1)
+    effect_variances: tuple[float, ...] = Field((0.0, 0.03, 0.1, 0.3, 1.0, 3.0), min_length=1)
     folds: int = Field(4, ge=2, le=20)
     min_problems_to_tune: int = Field(12, ge=4)
     loading_penalty: float = Field(300.0, gt=0, description="on loadings predicted from an item's features")
     item_loading_penalty: float = Field(30.0, gt=0, description="on an item's own loadings")
     profile_penalties: tuple[float, ...] = Field(
-        (8.0, 80.0, 800.0), description="on what profiles say; chosen on people"
+        (8.0, 80.0, 800.0), min_length=1, description="on what profiles say; chosen on people"
     )
     item_shift_penalty: float = Field(4.0, gt=0, description="on option utilities moving from their population value")
     training_draws: int = Field(2, ge=1, description="J while training: draws of a person's noise per step")

@@ -167,3 +167,22 @@ def test_a_study_without_enough_to_learn_from_does_not_crash(crowdllm: Run, stud
     done = crowdllm("simulate", tmp_path / "model", "--out", tmp_path / "crowd", "--participants", 4)
     assert done.status == 0
     assert "4 simulated people, 12 problems, 48 responses" in done.out
+
+
+def test_the_people_of_a_study_can_be_simulated_and_are_told_from_themselves(
+    crowdllm: Run, fitted: Path, study: Path, tmp_path: Path
+) -> None:
+    done = crowdllm("simulate", fitted, "--out", tmp_path / "crowd", "--like", study)
+    assert done.status == 0
+    people = pd.read_csv(tmp_path / "crowd" / "participants.csv")
+    assert people["participant"].tolist() == [f"sim:p{n:02d}" for n in range(1, 13)]
+    assert people["team"].tolist() == pd.read_csv(study / "participants.csv")["team"].tolist()
+
+
+def test_people_with_other_profile_columns_are_refused(refused: Run, fitted: Path, study: Path, tmp_path: Path) -> None:
+    toml = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(toml.replace('[profile.team]\nkind = "categorical"\n', ""))
+    assert "'team' is missing" in refused("simulate", fitted, "--out", tmp_path / "crowd", "--like", study)
+    assert "give one of the two" in refused(
+        "simulate", fitted, "--out", tmp_path / "crowd", "--like", study, "--where", "age>30"
+    )

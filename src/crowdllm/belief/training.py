@@ -113,17 +113,18 @@ def train_personal(
     items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType, population: PopulationModel,
     config: CrowdConfig, seed: int, progress: Progress | None = None,
 ) -> tuple[PersonalModel, list[EpochTerms]]:  # fmt: skip
-    """The fitted personal part and the history of its loss terms."""
+    """The fitted personal part and the history of its loss terms.
+
+    With fewer than 50 responses nothing can be held out to check it, and everybody answers like the population.
+    """
     history: list[EpochTerms] = []
     kept_R, held_R, held_items = _hold_out(items, responses, config, seed)
-    epochs, penalty = config.max_epochs, config.profile_penalties[len(config.profile_penalties) // 2]
+    epochs, penalty = 0, config.profile_penalties[len(config.profile_penalties) // 2]
 
     def run(profile_penalty: float, held_items: NDArray[np.bool_] | None = None) -> _Run:
         return _Run(items, responses, v_NV, response_type, population, config, seed, profile_penalty, held_items)
 
-    if config.belief_width == 0 or not len(responses):
-        epochs = 0
-    elif len(held_R):
+    if config.belief_width > 0 and len(held_R):
         epochs = run(config.profile_penalties[0], held_items).search(kept_R, held_R, history, progress)
         penalty = _choose_profile_penalty(run, responses, config, min(epochs, PENALTY_EPOCHS), seed, progress)
     final = run(penalty)

@@ -38,8 +38,8 @@ def print_table(summary: pd.DataFrame, metrics: tuple[str, ...] = FIRST) -> None
                 f"{first['dataset']}, split {first['split']}, references {first['references']}, "
                 f"{fraction:.0%} of the training people, crowd of {size:,}, {part['seeds'].max()} splits"
             )
-            shown = Text(visible(title, console.encoding))
-            table = Table(title=shown, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+            console.print(Text(visible(title, console.encoding), style="italic"), soft_wrap=True)
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
             table.add_column("method", no_wrap=True)
             for metric, aggregator in columns:
                 label = f"{metric}\n({aggregator})" if aggregator not in ("", "mean") else metric.replace("_", "\n")
