@@ -136,10 +136,22 @@ def test_attributes_and_profile_columns_named_like_a_role_survive(tmp_path: Path
 
 
 def test_an_empty_ballot_is_told_from_a_question_not_answered(tmp_path: Path) -> None:
-    save_study(STUDIES["ballot"], tmp_path)
+    save_study(replace(STUDIES["ballot"], simulated=False), tmp_path)
     rows = (tmp_path / "responses.csv").read_text().splitlines()
     assert rows[2].endswith(",Q1,|")
     assert rows[1].endswith(",q 1,#1|#2")
+
+
+def test_every_row_of_a_simulated_study_says_so_and_no_row_of_another(tmp_path: Path) -> None:
+    simulated = replace(STUDIES["ballot"], simulated=True)
+    save_study(simulated, tmp_path / "simulated")
+    header, *rows = (tmp_path / "simulated" / "responses.csv").read_text().splitlines()
+    assert header.endswith(",simulated")
+    assert rows
+    assert all(row.endswith(",True") for row in rows)
+    same(load_study(tmp_path / "simulated"), simulated)
+    save_study(replace(simulated, simulated=False), tmp_path / "human")
+    assert "simulated" not in (tmp_path / "human" / "responses.csv").read_text()
 
 
 def test_saving_leaves_no_other_file_and_replaces_an_older_study(tmp_path: Path) -> None:

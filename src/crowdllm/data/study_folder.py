@@ -277,11 +277,13 @@ def study_files(study: Study) -> dict[str, bytes]:
         values = study.profiles.values_NC[:, c].tolist()
         words = [number_text(v) if column.kind == "numeric" or v != v else column.levels[int(v)] for v in values]
         participants[column.name] = words
-    responses = {
+    responses: dict[str, Any] = {
         names["participant"]: study.profiles.ids[study.responses.participant_R],
         names["problem"]: study.problems.ids[study.responses.problem_R],
         names["response"]: response_cells(study),
     }
+    if study.simulated:  # so that no row can be taken for a person's answer once it has left its folder
+        responses["simulated"] = np.full(len(study.responses), "True", dtype=object)
     return {
         "problems.csv": csv_bytes(problems),
         "participants.csv": csv_bytes(participants),
