@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from crowdllm.config import CrowdConfig, make_config
 from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
-from crowdllm.errors import MismatchError
+from crowdllm.errors import MismatchError, UnknownNameError
 from crowdllm.experiments.comparison import Comparison, run_comparison
 from crowdllm.experiments.sources import Opened, open_references, open_study
 from crowdllm.reference import References
@@ -93,6 +93,11 @@ def evaluate(
     train_fractions. out: folder in which a stopped run goes on; a temporary one when None.
     """
     opened = _opened(study)
+    known = [field.name for field in fields(Comparison) if field.name not in ("methods", "seeds")]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError("setting", name, known, "evaluate")
+    # any settings of the right names: Comparison.check finds wrong values
     comparison = replace(Comparison(tuple(methods), seeds=tuple(range(seeds))), **settings)  # type: ignore[arg-type]
     sources = _references(opened, references)
     if out is not None:

@@ -1,0 +1,66 @@
+"""The Python interface: the same flow as the command line, and errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import crowdllm
+from crowdllm.errors import ConfigError, MismatchError, UnknownNameError
+
+
+@pytest.fixture(name="study")
+def _study(make_known: Callable[..., Any]) -> crowdllm.Study:
+    study: crowdllm.Study = make_known("ordinal", people=30, problems=8).study
+    return study
+
+
+def test_fit_simulate_aggregate_gives_a_decision_per_problem(study: crowdllm.Study) -> None:
+    model = crowdllm.fit(study, max_epochs=1)
+    crowd = crowdllm.simulate(model, 50, seed=1)
+    assert crowd.simulated
+    assert len(crowd.profiles) == 50
+    decisions = crowdllm.aggregate(crowd, "mean").decision_TD
+    assert decisions.shape == (8, 1)
+    low, high = study.response_type.points[0], study.response_type.points[-1]  # type: ignore[attr-defined]
+    assert ((decisions >= low) & (decisions <= high)).all()
+
+
+def test_people_of_a_study_are_simulated_under_ids_that_say_so(study: crowdllm.Study) -> None:
+    crowd = crowdllm.simulate(crowdllm.fit(study, max_epochs=1), study)
+    assert all(str(identity).startswith("sim:") for identity in crowd.profiles.ids)
+    assert np.array_equal(crowd.profiles.values_NC, study.profiles.values_NC, equal_nan=True)
+
+
+def test_people_with_other_profile_columns_are_refused(study: crowdllm.Study, make_known: Callable[..., Any]) -> None:
+    other = make_known("choice", people=20, problems=4).study
+    with pytest.raises(MismatchError, match="scale differs"):
+        crowdllm.simulate(crowdllm.fit(study, max_epochs=1), other)
+
+
+def test_a_mistyped_setting_names_the_nearest(study: crowdllm.Study) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'crowd_sizes'"):
+        crowdllm.evaluate(study, ["random"], crowd_size=20)
+    with pytest.raises(UnknownNameError, match="did you mean 'max_epochs'"):
+        crowdllm.fit(study, max_epoch=3)
+    with pytest.raises(ConfigError, match="belief_width"):
+        crowdllm.fit(study, belief_width=-1)
+
+
+def test_a_study_object_has_no_named_references(study: crowdllm.Study) -> None:
+    with pytest.raises(MismatchError, match="no named references"):
+        crowdllm.fit(study, "gpt4")
+
+
+def test_evaluate_gives_the_long_table(study: crowdllm.Study) -> None:
+    table = crowdllm.evaluate(study, ["random", "pooled"], seeds=1, crowd_sizes=(20,))
+    assert set(table["method"]) == {"random", "pooled", "human-floor"}
+    assert list(table.columns)[-2:] == ["metric", "value"]
+
+
+def test_an_unknown_public_name_lists_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match="load_study"):
+        _ = crowdllm.load_studdy  # type: ignore[attr-defined]
