@@ -54,7 +54,7 @@ class PaperConfig(_Settings):
     noise: float = Field(
         2.0,
         ge=0,
-        description="sigma of the blender, in SDs of the scale; not in the paper; the best for it of 1 to 4 on offensiveness",
+        description="sigma of the blender in SDs of the scale; not in the paper; best of 1 to 4 on offensiveness",
     )
     batch_size: int = Field(256, ge=1)
     max_epochs: int = Field(40, ge=1)
