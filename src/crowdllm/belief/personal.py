@@ -5,8 +5,9 @@ The personal part of the bias of participant i on item t is bilinear,
     delta_it = beta_t . c_i,      c_i = G (v_i - mean v) + eps_i,      eps_i ~ N(0, I),
 
 with loadings beta_t = beta_0 + B f_t + rho_t from the item's features plus its own deviation (zero for new items).
-eps_i is drawn once per participant and shared by all of its responses: the semi-implicit part of the belief, which
-makes the marginal belief a mixture over people and one simulated person coherent across problems. All that depends
+eps_i is drawn once per participant and shared by all of its responses, which makes one simulated person coherent across
+problems. It enters linearly, so delta_it is normal given the profile, and a mixture of normals only over profiles: the
+non-Gaussian belief of a semi-implicit VAE proper is not modelled here. All that depends
 on the item alone (beta_t) or on the participant alone (c_i) is computed once; a pair costs Z multiplications.
 
 The population's distribution is kept by widening: a scale's cut points are multiplied by
