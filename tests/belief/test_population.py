@@ -11,13 +11,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from crowdllm.belief.averaging import average_weights
 from crowdllm.belief.items import Items, item_texts, make_items
-from crowdllm.belief.population import PopulationModel, assemble, average_weights, fit_population
+from crowdllm.belief.population import PopulationModel, fit_population
+from crowdllm.belief.population_fit import assemble
 from crowdllm.config import CrowdConfig
 from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
 from crowdllm.embedding import fit_embedder
-from crowdllm.reference import References
+from crowdllm.reference import Reference, References
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.responses.protocol import ResponseType
 
@@ -205,6 +207,24 @@ def test_few_data_and_a_useless_reference_give_nearly_the_pooled_histogram(
     pooled = np.tile(np.bincount(few[2].values_RD[:, 0].astype(int), minlength=4) / len(few[2]), (10, 1))
     assert total_variation(predicted, pooled) < 0.5 * total_variation(shuffled[20:], pooled)
     assert total_variation(predicted, truth[20:]) < 1.15 * total_variation(pooled, truth[20:])
+
+
+def test_three_lenient_people_do_not_pass_for_the_population(make_references: Callable[..., References]) -> None:
+    """People who all answer low, against an LLM whose decisions say otherwise: the truth is believed to lie between."""
+    rng = np.random.default_rng(5)
+    problems = problems_of(40)
+    decisions = rng.integers(0, 4, 40)
+    lenient = np.maximum(decisions - 1, 0)
+    answers = Responses(
+        np.repeat(np.arange(3), 40), np.tile(np.arange(40), 3), np.tile(lenient, 3)[:, None].astype(float)
+    )
+    source = Reference("llm", "decision", problems.ids, decisions[:, None, None].astype(float))
+    items = items_of(problems, LEVELS, References((source,)))
+    config = CrowdConfig(effect_variances=(0.0,), reference_penalties=(100.0,), embedding_penalties=(2000.0,))
+    few = shares(fit_population(items, answers, LEVELS, config, 0), items, LEVELS) @ np.arange(4)
+    many = Responses(np.arange(120), answers.problem_R, answers.values_RD)
+    sure = shares(fit_population(items, many, LEVELS, config, 0), items, LEVELS) @ np.arange(4)
+    assert sure.mean() + 0.1 < few.mean() < decisions.mean()
 
 
 # --- averaging candidates -----------------------------------------------------------------------------------

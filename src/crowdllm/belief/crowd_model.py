@@ -102,7 +102,7 @@ class CrowdModel:
         """
         import torch
 
-        from crowdllm.belief.population import assemble
+        from crowdllm.belief.population_fit import assemble
 
         population, features = self.population, self.population.features(items)
         seen = population.seen(items)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from crowdllm.belief.items import Items
 from crowdllm.belief.personal import PersonalModel, shift_and_spread
-from crowdllm.belief.population import PopulationModel, assemble
+from crowdllm.belief.population import PopulationModel
+from crowdllm.belief.population_fit import assemble
 from crowdllm.belief.posterior import Posterior, laplace
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses

@@ -1,0 +1,136 @@
+"""Candidates for the population's prior and penalties, each believed by its score on held-out problems.
+
+Weights are pseudo-Bayesian model averaging with the Bayesian bootstrap (Yao, Vehtari, Simpson, Gelman 2018): with many
+held-out units one candidate takes all, with few nothing is staked on noise.
+
+Shapes: C candidates, U held-out units (problems or people), S bootstrap draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdllm.belief.population_fit import FREE, Answers, Candidate, Parameters, PopulationFitter
+from crowdllm.config import CrowdConfig
+from crowdllm.data.responses import Responses
+from crowdllm.responses.protocol import Array
+from crowdllm.rng import generator
+
+FEW_PEOPLE = 12  # below it, folds leave people out
+SEARCH_ITERATIONS = 20  # scores settle long before the parameters do
+PRIOR_INTERCEPT = 2.0  # precision of the crowd's mean around that of an LLM's bare decisions, in latent units
+
+
+def held_out_weights(
+    fitter: PopulationFitter, responses: Responses, config: CrowdConfig, seed: int
+) -> tuple[list[Candidate], Array, dict[str, float]]:
+    """Candidates, their weights (C,), and their held-out log scores by name.
+
+    With too few problems to hold any out, the candidate in the middle of the grid takes all.
+    """
+    folds = _folds(fitter, responses, config, seed)
+    if not folds:
+        middle = {
+            name: (getattr(config, name)[len(getattr(config, name)) // 2],)
+            for name in ("reference_penalties", "embedding_penalties")
+        }
+        return [make_candidates(fitter, config.model_copy(update=middle))[-1]], np.ones(1), {}
+    candidates = make_candidates(fitter, config)
+    scores_CU = np.sum([_held_out_scores(fitter, candidates, fold) for fold in folds], axis=0)
+    mean = scores_CU.sum(axis=1) / sum(len(fold.held) for fold in folds)
+    named = {
+        f"reference_prior={c.prior} penalties={c.reference:g},{c.embedding:g}": round(float(m), 6)
+        for c, m in zip(candidates, mean, strict=True)
+    }
+    return candidates, average_weights(scores_CU, generator(seed, "population:bootstrap")), named
+
+
+def make_candidates(fitter: PopulationFitter, config: CrowdConfig) -> list[Candidate]:
+    """Every prior alone, with its reference features, and with the embedding too; the last has all."""
+    held = float("inf")
+    candidates = []
+    for prior in (None, fitter.prior) if fitter.prior else (None,):
+        # without the reference as prior the intercept is the pooled histogram and needs hardly any penalty
+        alone = FREE if prior is None else held if prior.soft else PRIOR_INTERCEPT
+        candidates.append(Candidate(prior is not None, alone, held, held))
+        for reference in sorted(config.reference_penalties, reverse=True):
+            intercept = FREE if prior is None else reference if prior.soft else PRIOR_INTERCEPT
+            for embedding in (held, *sorted(config.embedding_penalties, reverse=True)):
+                candidates.append(Candidate(prior is not None, intercept, reference, embedding))
+    return candidates
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """Answers to fit on, responses held out, and which unit (problem, or person) each of those belongs to."""
+
+    inside: Answers
+    held: Responses
+    unit_H: NDArray[np.int64]
+    units: int
+    by_person: bool
+
+
+def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, seed: int) -> list[_Fold]:
+    """Folds over problems; over problems crossed with people where few people answered.
+
+    The answers of one person go together. Where three people gave all training responses, their strictness looks
+    like the population's on any problem, and only a person who was left out tells otherwise.
+    """
+    answered, people = np.unique(responses.problem_R), np.unique(responses.participant_R)
+    if len(answered) < config.min_problems_to_tune:
+        return []
+    order = generator(seed, "population:folds").permutation(answered)
+    if len(people) >= FEW_PEOPLE or len(people) < 2:
+        problem_folds = np.array_split(order, config.folds)
+        people_folds = [np.zeros(0, dtype=np.int64)]
+    else:
+        problem_folds = np.array_split(order, 2)
+        shuffled = generator(seed, "population:people").permutation(people)
+        people_folds = np.array_split(shuffled, min(config.folds, len(people)))
+    folds = []
+    for problems, group in product(problem_folds, people_folds):
+        problem, person = np.isin(responses.problem_R, problems), np.isin(responses.participant_R, group)
+        by_person = len(group) > 0
+        inside, held = (~problem & ~person, problem & person) if by_person else (~problem, problem)
+        if not inside.any() or not held.any():
+            continue
+        out = responses.take(held)
+        unit, units = (out.participant_R, people) if by_person else (out.problem_R, answered)
+        answers = fitter.answers(responses.take(inside))
+        folds.append(_Fold(answers, out, np.searchsorted(units, unit), len(units), by_person))
+    return folds
+
+
+def _held_out_scores(fitter: PopulationFitter, candidates: list[Candidate], fold: _Fold) -> Array:
+    """(C, U) summed log score of the fold's held-out responses of each problem (or person).
+
+    Each candidate starts from the one before it, which differs in one penalty or in the prior.
+    """
+    import torch
+
+    scores_CU = np.zeros((len(candidates), fold.units))
+    last: Parameters | None = None
+    for c, candidate in enumerate(candidates):
+        near = last is not None and candidate.prior == candidates[c - 1].prior
+        last = fitter.fit(fold.inside, candidate, last if near else None, SEARCH_ITERATIONS)
+        raw, extras = fitter.raw(last), torch.from_numpy(last.extras)
+        if fold.by_person and fitter.by_person:
+            scores_CU[c, np.unique(fold.unit_H)] = fitter.person_scores(raw, extras, fold.held)
+        else:
+            scores = fitter.response_scores(raw, extras, fold.held).numpy()
+            scores_CU[c] = np.bincount(fold.unit_H, scores, minlength=fold.units)
+    return scores_CU
+
+
+def average_weights(scores_CU: Array, rng: np.random.Generator, draws: int = 500) -> Array:
+    """(C,) weights of the candidates, averaged over Bayesian-bootstrap weights of the held-out units."""
+    units = scores_CU.shape[1]
+    share_SU = rng.dirichlet(np.ones(units), size=draws) * units
+    total_SC = share_SU @ scores_CU.T
+    weight_SC = np.exp(total_SC - total_SC.max(axis=1, keepdims=True))
+    return np.asarray((weight_SC / weight_SC.sum(axis=1, keepdims=True)).mean(axis=0))

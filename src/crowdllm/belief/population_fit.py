@@ -1,0 +1,258 @@
+"""Penalised maximum likelihood of the population's parameters, given one set of answers and one choice of penalties.
+
+Where few people were asked, their common strictness would pass for the population's. Then each person gets a shift
+c_i ~ N(0, s^2) beside the population's parameters (on scales), and the fit is the joint mode of both.
+
+Shapes: T problems, I items, F features, Wi raw width per item, B answers, U utilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdllm.belief.items import Items
+from crowdllm.belief.reference_prior import reference_prior
+from crowdllm.data.responses import Responses
+from crowdllm.responses.protocol import Array, ResponseType
+
+if TYPE_CHECKING:
+    import torch
+
+MANY_PEOPLE = 50  # from here on, people's strictness averages out
+STRICTNESS = 0.7  # SD of c_i in latent units, where few people were asked
+FREE = 0.01  # precision of what is hardly penalised
+NODES = 9  # of the quadrature over a left-out person's strictness
+
+
+class Candidate(NamedTuple):
+    """Whether the prior is the reference distribution, and the precisions around it; infinite: held at the prior."""
+
+    prior: bool
+    intercept: float
+    reference: float
+    embedding: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Distinct (problem, response) pairs with their counts: all that the likelihood needs when people are many.
+
+    person_B: who answered, where people are few; None otherwise.
+    """
+
+    problem_B: NDArray[np.int64]
+    values_BD: Array
+    count_B: Array
+    person_B: NDArray[np.int64] | None = None
+
+    @staticmethod
+    def of(responses: Responses, by_person: bool = False) -> Answers:
+        """by_person: keep people apart."""
+        if by_person:
+            _, person = np.unique(responses.participant_R, return_inverse=True)
+            return Answers(responses.problem_R, responses.values_RD, np.ones(len(responses)), person)
+        if not len(responses):
+            return Answers(responses.problem_R, responses.values_RD, np.zeros(0))
+        table = np.c_[responses.problem_R, responses.values_RD]
+        rows, counts = np.unique(table, axis=0, return_counts=True)
+        return Answers(rows[:, 0].astype(np.int64), rows[:, 1:], counts.astype(float))
+
+
+class Parameters(NamedTuple):
+    """Weights (F, Wi), intercept (Wi,) and extras: raw parameters are linear in them, so they can be averaged."""
+
+    weights_FW: Array
+    intercept_W: Array
+    extras: Array
+
+
+class PopulationFitter:
+    """The likelihood of one training set as a function of weights, intercept, extras and own effects."""
+
+    def __init__(self, items: Items, response_type: ResponseType, people: int) -> None:
+        import torch
+
+        self.type = response_type
+        self.item_TU = items.item_TU
+        self.counts = torch.from_numpy(items.option_counts)
+        most = int(items.option_counts.max(initial=0))
+        width = response_type.raw_width(most)
+        self.item_width = 1 if response_type.has_options else width
+        self.extra_width = width - most if response_type.has_options else 0
+        self.by_person = not response_type.has_options and people < MANY_PEOPLE
+        raw = items.design()
+        self.center = raw.mean(axis=0) if len(raw) else np.zeros(raw.shape[1])
+        self.prior = reference_prior(items, response_type, raw.shape[1], self.item_width)
+        if self.prior is not None:  # shares keep their own zero, so that the prior weights reproduce the distribution
+            self.center[self.prior.columns] = 0.0
+        self.features = torch.from_numpy(raw - self.center)
+        self.few_width = items.few_width
+
+    def answers(self, responses: Responses) -> Answers:
+        return Answers.of(responses, self.by_person)
+
+    def raw(self, parameters: Parameters) -> torch.Tensor:
+        """(I, Wi) raw parameters of every item, without own effects."""
+        import torch
+
+        return self.features @ torch.from_numpy(parameters.weights_FW) + torch.from_numpy(parameters.intercept_W)
+
+    def response_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, responses: Responses) -> torch.Tensor:
+        """(R,) log probability of each response, given nothing of its person."""
+        import torch
+
+        params = self.type.base(assemble(raw_IW, extras, torch.from_numpy(self.item_TU), self.type.has_options))
+        where = torch.from_numpy(responses.problem_R)
+        return self.type.log_prob(params[where], torch.from_numpy(responses.values_RD), self.counts[where])
+
+    def person_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, responses: Responses) -> Array:
+        """(people,) log probability of all of a left-out person's responses together, in order of `np.unique`.
+
+        Integrated over the person's strictness: being lenient throughout costs a person's predictions only once.
+        """
+        import torch
+
+        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        params = self.type.base(assemble(raw_IW, extras, torch.from_numpy(self.item_TU), self.type.has_options))
+        where = torch.from_numpy(responses.problem_R)
+        values, counts = torch.from_numpy(responses.values_RD), self.counts[where]
+        _, person = np.unique(responses.participant_R, return_inverse=True)
+        total = []
+        for node in nodes:
+            shift = torch.full((len(responses), 1), STRICTNESS * node, dtype=torch.float64)
+            shifted = self.type.shifted(params[where], shift, _spread(len(responses)))
+            total.append(np.bincount(person, self.type.log_prob(shifted, values, counts).numpy()))
+        stacked = np.stack(total) + np.log(weights / weights.sum())[:, None]
+        top = stacked.max(axis=0)
+        return np.asarray(top + np.log(np.exp(stacked - top).sum(axis=0)))
+
+    def fit(
+        self, answers: Answers, candidate: Candidate, start: Parameters | None = None, iterations: int = 80
+    ) -> Parameters:
+        """The parameters that maximise the penalised likelihood of these answers.
+
+        start: parameters of a similar candidate, from which fewer iterations are needed.
+        """
+        import torch
+
+        mean = np.zeros((self.features.shape[1], self.item_width))
+        if candidate.prior and self.prior is not None:
+            mean = self.prior.weights_FW
+        few = np.arange(len(mean)) < self.few_width
+        precision = np.where(few, candidate.reference, candidate.embedding)
+        free = np.flatnonzero(np.isfinite(precision))
+        rows, log_lik = self._on(answers)
+        features = self.features[rows][:, torch.from_numpy(free)]
+        fixed = self.features[rows] @ torch.from_numpy(mean)
+        penalty = torch.from_numpy(precision[free])[:, None]
+        delta, intercept, extras = _zeros(len(free), self.item_width), _zeros(self.item_width), _zeros(self.extra_width)
+        strictness = _zeros(0 if answers.person_B is None else int(answers.person_B.max(initial=-1)) + 1)
+        held = not np.isfinite(candidate.intercept)
+        own = 0.0 if held else candidate.intercept
+        if start is not None:
+            with torch.no_grad():
+                delta += torch.from_numpy((start.weights_FW - mean)[free])
+                intercept += 0.0 if held else torch.from_numpy(start.intercept_W)
+                extras += torch.from_numpy(start.extras)
+
+        def loss() -> torch.Tensor:
+            raw = fixed + features @ delta + intercept
+            prior = (penalty * delta**2).sum() + own * (intercept**2).sum() + FREE * (extras**2).sum()
+            return 0.5 * (prior + (strictness**2).sum()) - log_lik(raw, extras, strictness)
+
+        _minimise(loss, [delta, *([] if held else [intercept]), extras, strictness], iterations)
+        weights = mean.copy()
+        weights[free] += delta.detach().numpy()
+        return Parameters(weights, intercept.detach().numpy(), extras.detach().numpy())
+
+    def effects(self, answers: Answers, parameters: Parameters, variance: float) -> Array:
+        """(I, Wi) own effects given the rest: the posterior mode under a normal prior of this variance."""
+        import torch
+
+        raw = self.raw(parameters)
+        out = np.zeros(raw.shape)
+        if variance == 0 or not len(answers.problem_B):
+            return out
+        rows, log_lik = self._on(answers)
+        effects, extras = _zeros(len(rows), self.item_width), torch.from_numpy(parameters.extras)
+        strictness = _zeros(0 if answers.person_B is None else int(answers.person_B.max(initial=-1)) + 1)
+
+        def loss() -> torch.Tensor:
+            prior = (effects**2).sum() / variance + (strictness**2).sum()
+            return 0.5 * prior - log_lik(raw[rows] + effects, extras, strictness)
+
+        _minimise(loss, [effects, strictness])
+        out[rows.numpy()] = effects.detach().numpy()
+        return out
+
+    def _on(
+        self, answers: Answers
+    ) -> tuple[torch.Tensor, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]]:
+        """The rows of the answered items, and the log-likelihood of these answers as a function of those rows.
+
+        Folds and small studies leave most items out; they cost nothing. The third argument is the people's strictness
+        in SDs, empty where people are many.
+        """
+        import torch
+
+        problems, problem_B = np.unique(answers.problem_B, return_inverse=True)
+        item_TU = self.item_TU[problems]
+        rows = np.unique(item_TU[item_TU >= 0])
+        part_TU = torch.from_numpy(np.where(item_TU >= 0, np.searchsorted(rows, item_TU), -1))
+        counts_B = self.counts[torch.from_numpy(answers.problem_B)]
+        where, values = torch.from_numpy(problem_B), torch.from_numpy(answers.values_BD)
+        weight = torch.from_numpy(answers.count_B)
+        person = None if answers.person_B is None else torch.from_numpy(answers.person_B)
+        spread = _spread(len(values))
+
+        def log_lik(raw_IW: torch.Tensor, extras: torch.Tensor, strictness: torch.Tensor) -> torch.Tensor:
+            params = self.type.base(assemble(raw_IW, extras, part_TU, self.type.has_options))[where]
+            if person is not None:
+                params = self.type.shifted(params, STRICTNESS * strictness[person].unsqueeze(-1), spread)
+            return (self.type.log_prob(params, values, counts_B) * weight).sum()
+
+        return torch.from_numpy(rows), log_lik
+
+
+def assemble(raw_IW: torch.Tensor, extras: torch.Tensor, item_TU: torch.Tensor, has_options: bool) -> torch.Tensor:
+    """(T, W) raw parameters per problem from those of its items."""
+    import torch
+
+    if not has_options:
+        return raw_IW
+    per_option = raw_IW[:, 0][item_TU.clamp_min(0)]
+    return torch.cat([per_option, extras.expand(len(item_TU), -1)], dim=-1)
+
+
+def _spread(count: int) -> torch.Tensor:
+    import torch
+
+    return torch.full((count,), float(np.sqrt(1 + STRICTNESS**2)), dtype=torch.float64)
+
+
+def _zeros(*shape: int) -> torch.Tensor:
+    import torch
+
+    return torch.zeros(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def _minimise(loss: Callable[[], Any], parameters: list[torch.Tensor], iterations: int = 80) -> None:
+    import torch
+
+    used = [p for p in parameters if p.numel()]
+    if not used:
+        return
+    optimiser = torch.optim.LBFGS(used, max_iter=iterations, line_search_fn="strong_wolfe", tolerance_change=1e-7)
+
+    def closure() -> Any:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
