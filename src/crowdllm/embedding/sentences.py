@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from crowdllm.errors import DataUnavailableError, MissingExtraError
 
-MAX_WIDTH, BATCH, DEPTHS = 384, 64, 3
-DECIMALS = 5  # a text's vector must not depend on which texts share its batch
+MAX_WIDTH, DEPTHS = 384, 3
 Vectors = NDArray[np.float32]
 
 
@@ -83,26 +82,27 @@ class _Model:
         self.known: dict[str, Vectors] = {}
 
     def hidden(self, texts: list[str]) -> NDArray[np.float64]:
-        """(T, L, H) mean over tokens at each depth."""
-        new = sorted(set(texts) - self.known.keys(), key=lambda text: (len(text), text))
-        for start in range(0, len(new), BATCH):
-            batch = new[start : start + BATCH]
-            self.known.update(zip(batch, self._encode(batch), strict=True))
+        """(T, L, H) mean over tokens at each depth.
+
+        One text at a time: in a batch, a text's vector would depend in its last digits on the texts beside it, and with
+        it a few simulated answers. On a CPU this costs a tenth more.
+        """
+        for text in texts:
+            if text not in self.known:
+                self.known[text] = self._encode(text)
         return np.array([self.known[text] for text in texts], dtype=np.float64)
 
-    def _encode(self, texts: list[str]) -> Vectors:
+    def _encode(self, text: str) -> Vectors:
         import torch
 
         inner: Any = getattr(self.model[0], "auto_model", None) or self.model[0].model
         tokenise = getattr(self.model, "preprocess", None) or self.model.tokenize
-        batch = {k: v.to(self.model.device) for k, v in tokenise(texts).items() if hasattr(v, "to")}
+        tokens = {k: v.to(self.model.device) for k, v in tokenise([text]).items() if hasattr(v, "to")}
         with torch.no_grad():
-            layers = inner(**batch, output_hidden_states=True).hidden_states
-            mask = batch["attention_mask"].unsqueeze(-1).to(layers[0].dtype)
-            top = len(layers) - 1
-            depths = [layers[round(top * (d + 1) / DEPTHS)] for d in reversed(range(DEPTHS))]
-            means = torch.stack([(h * mask).sum(1) / mask.sum(1).clamp_min(1) for h in depths], dim=1)
-        return np.round(means.float().cpu().numpy(), DECIMALS)
+            layers = inner(**tokens, output_hidden_states=True).hidden_states
+        top = len(layers) - 1
+        depths = [layers[round(top * (d + 1) / DEPTHS)] for d in reversed(range(DEPTHS))]
+        return np.asarray(torch.cat([h.mean(dim=1) for h in depths]).float().cpu().numpy())
 
 
 def _load(name: str) -> Any:
