@@ -250,3 +250,10 @@ def test_a_candidate_ahead_by_noise_only_does_not_take_all() -> None:
     scores = np.stack([np.zeros(25), difference])
     weights = average_weights(scores, np.random.default_rng(1))
     assert 0.5 < weights[1] < 0.75
+
+
+def test_units_of_no_worth_hardly_count() -> None:
+    scores = np.array([[0.0, 5.0], [1.0, 0.0]])
+    weights = average_weights(scores, np.random.default_rng(1), np.array([1.0, 1e-9]))
+    # one unit decides, by a factor of e
+    assert weights[1] / weights[0] == pytest.approx(np.e, rel=1e-6)

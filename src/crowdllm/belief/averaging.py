@@ -3,12 +3,16 @@
 Weights are pseudo-Bayesian model averaging with the Bayesian bootstrap (Yao, Vehtari, Simpson, Gelman 2018): with many
 held-out units one candidate takes all, with few nothing is staked on noise.
 
-Shapes: C candidates, U held-out units (problems or people), S bootstrap draws.
+A handful of people tell little about a population whatever they agree on. Where few people were asked and there is a
+reference, the held-out people are joined by imagined ones who answer as the reference's distribution says, worth
+`IMAGINED` people in all: to leave the reference, the real ones must speak louder.
+
+Shapes: C candidates, U held-out units (problems or people), Q imagined people, S bootstrap draws.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -22,6 +26,7 @@ from crowdllm.rng import generator
 
 FEW_PEOPLE = 12  # below it, folds leave people out
 SEARCH_ITERATIONS = 20  # scores settle long before the parameters do
+IMAGINED, IMAGINED_DRAWS = 2.0, 24
 PRIOR_INTERCEPT = 2.0  # precision of the crowd's mean around that of an LLM's bare decisions, in latent units
 
 
@@ -32,7 +37,7 @@ def held_out_weights(
 
     With too few problems to hold any out, the candidate in the middle of the grid takes all.
     """
-    folds = _folds(fitter, responses, config, seed)
+    folds = [_imagine(fitter, fold, seed + f) for f, fold in enumerate(_folds(fitter, responses, config, seed))]
     if not folds:
         middle = {
             name: (getattr(config, name)[len(getattr(config, name)) // 2],)
@@ -41,12 +46,14 @@ def held_out_weights(
         return [make_candidates(fitter, config.model_copy(update=middle))[-1]], np.ones(1), {}
     candidates = make_candidates(fitter, config)
     scores_CU = np.sum([_held_out_scores(fitter, candidates, fold) for fold in folds], axis=0)
-    mean = scores_CU.sum(axis=1) / sum(len(fold.held) for fold in folds)
+    mean = scores_CU[:, : folds[0].units].sum(axis=1) / sum(len(fold.held) for fold in folds)
     named = {
         f"reference_prior={c.prior} penalties={c.reference:g},{c.embedding:g}": round(float(m), 6)
         for c, m in zip(candidates, mean, strict=True)
     }
-    return candidates, average_weights(scores_CU, generator(seed, "population:bootstrap")), named
+    worth = np.ones(scores_CU.shape[1])
+    worth[folds[0].units :] = IMAGINED / IMAGINED_DRAWS
+    return candidates, average_weights(scores_CU, generator(seed, "population:bootstrap"), worth), named
 
 
 def make_candidates(fitter: PopulationFitter, config: CrowdConfig) -> list[Candidate]:
@@ -73,6 +80,8 @@ class _Fold:
     unit_H: NDArray[np.int64]
     units: int
     by_person: bool
+    imagined: Responses | None = None
+    groups: int = 1
 
 
 def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, seed: int) -> list[_Fold]:
@@ -92,7 +101,8 @@ def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, 
         problem_folds = np.array_split(order, 2)
         shuffled = generator(seed, "population:people").permutation(people)
         people_folds = np.array_split(shuffled, min(config.folds, len(people)))
-    folds = []
+    folds: list[_Fold] = []
+    groups = len(people_folds)
     for problems, group in product(problem_folds, people_folds):
         problem, person = np.isin(responses.problem_R, problems), np.isin(responses.participant_R, group)
         by_person = len(group) > 0
@@ -102,18 +112,18 @@ def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, 
         out = responses.take(held)
         unit, units = (out.participant_R, people) if by_person else (out.problem_R, answered)
         answers = fitter.answers(responses.take(inside))
-        folds.append(_Fold(answers, out, np.searchsorted(units, unit), len(units), by_person))
+        folds.append(_Fold(answers, out, np.searchsorted(units, unit), len(units), by_person, None, groups))
     return folds
 
 
 def _held_out_scores(fitter: PopulationFitter, candidates: list[Candidate], fold: _Fold) -> Array:
-    """(C, U) summed log score of the fold's held-out responses of each problem (or person).
+    """(C, U + Q) summed log score of the fold's held-out responses of each problem (or person), then of the imagined.
 
     Each candidate starts from the one before it, which differs in one penalty or in the prior.
     """
     import torch
 
-    scores_CU = np.zeros((len(candidates), fold.units))
+    scores_CU = np.zeros((len(candidates), fold.units + (IMAGINED_DRAWS if fold.imagined else 0)))
     last: Parameters | None = None
     for c, candidate in enumerate(candidates):
         near = last is not None and candidate.prior == candidates[c - 1].prior
@@ -123,14 +133,34 @@ def _held_out_scores(fitter: PopulationFitter, candidates: list[Candidate], fold
             scores_CU[c, np.unique(fold.unit_H)] = fitter.person_scores(raw, extras, fold.held)
         else:
             scores = fitter.response_scores(raw, extras, fold.held).numpy()
-            scores_CU[c] = np.bincount(fold.unit_H, scores, minlength=fold.units)
+            scores_CU[c, : fold.units] = np.bincount(fold.unit_H, scores, minlength=fold.units)
+        if fold.imagined:  # each problem is held out once for every group of people
+            scores_CU[c, fold.units :] = fitter.person_scores(raw, extras, fold.imagined) / fold.groups
     return scores_CU
 
 
-def average_weights(scores_CU: Array, rng: np.random.Generator, draws: int = 500) -> Array:
-    """(C,) weights of the candidates, averaged over Bayesian-bootstrap weights of the held-out units."""
-    units = scores_CU.shape[1]
-    share_SU = rng.dirichlet(np.ones(units), size=draws) * units
+def _imagine(fitter: PopulationFitter, fold: _Fold, seed: int) -> _Fold:
+    """The fold with people who answer its problems as the reference says, as often as a held-out person does."""
+    if not fold.by_person or not fitter.by_person or fitter.prior is None:
+        return fold
+    rng = generator(seed, "population:imagined")
+    problems, people = np.unique(fold.held.problem_R), np.unique(fold.held.participant_R)
+    each = max(1, round(len(fold.held) / len(people)))
+    problem_R = rng.choice(problems, size=(IMAGINED_DRAWS, each)).ravel()
+    values_RD = fitter.drawn_from_prior(problem_R, rng)
+    answers = Responses(np.repeat(np.arange(IMAGINED_DRAWS), each), problem_R, values_RD)
+    return replace(fold, imagined=answers)
+
+
+def average_weights(
+    scores_CU: Array, rng: np.random.Generator, worth_U: Array | None = None, draws: int = 500
+) -> Array:
+    """(C,) weights of the candidates, averaged over Bayesian-bootstrap weights of the held-out units.
+
+    worth_U: how many units each unit counts for; 1 when None.
+    """
+    worth_U = np.ones(scores_CU.shape[1]) if worth_U is None else worth_U
+    share_SU = rng.dirichlet(worth_U, size=draws) * worth_U.sum()
     total_SC = share_SU @ scores_CU.T
     weight_SC = np.exp(total_SC - total_SC.max(axis=1, keepdims=True))
     return np.asarray((weight_SC / weight_SC.sum(axis=1, keepdims=True)).mean(axis=0))

@@ -131,6 +131,16 @@ class PopulationFitter:
         top = stacked.max(axis=0)
         return np.asarray(top + np.log(np.exp(stacked - top).sum(axis=0)))
 
+    def drawn_from_prior(self, problem_R: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """(R, D) answers to these problems from the reference's own distribution; there must be a prior."""
+        import torch
+
+        assert self.prior is not None
+        raw = self.features @ torch.from_numpy(self.prior.weights_FW)
+        params_RP = self.type.base(raw)[torch.from_numpy(problem_R)].numpy()
+        noise = rng.random((len(problem_R), self.type.noise_width(0)))
+        return self.type.sample(params_RP, noise, np.zeros(len(problem_R), dtype=np.int64))
+
     def fit(
         self, answers: Answers, candidate: Candidate, start: Parameters | None = None, iterations: int = 80
     ) -> Parameters:
