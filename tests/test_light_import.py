@@ -9,7 +9,7 @@ import pytest
 
 from crowdllm.cli import COMMANDS
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "matplotlib", "sklearn", "scipy.stats")
+HEAVY = ("torch", "transformers", "sentence_transformers", "matplotlib", "sklearn", "scipy.stats", "httpx2", "tenacity")
 LOADED = f"import sys; print('loaded:', [name for name in {HEAVY!r} if name in sys.modules])"
 HELP = """
 import sys

@@ -191,9 +191,12 @@ def test_the_report_counts_what_was_asked_and_what_did_not_parse() -> None:
         (
             Reference("gpt", "samples", np.array(["a"]), np.zeros((1, 1, 1)), asked=2000, unparsable=50),
             Reference("none", "decision", np.array(["a"]), np.zeros((1, 1, 1))),
+            Reference("few", "persona", np.array(["a"]), np.zeros((1, 1, 1)), asked=10, failed=3, missing=2),
         )
     )
     assert refs.report() == [
         "gpt (samples): 2,000 answers, 50 unparsable (2.5%)",
         "none (decision): 0 answers, 0 unparsable",
+        "few (persona): 10 answers, 0 unparsable (0.0%), 3 failed, 2 missing",
     ]
+    assert [source.parse_rate for source in refs.sources] == [0.975, 1.0, 0.7]

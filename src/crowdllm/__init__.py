@@ -27,8 +27,10 @@ _PUBLIC = {
     "load_dataset": "crowdllm.datasets:load_dataset",
     "dataset_cards": "crowdllm.datasets:dataset_cards",
     "load_references": "crowdllm.api:load_references",
+    "elicit_references": "crowdllm.elicitation:elicit_references",
     "fit": "crowdllm.api:fit",
     "simulate": "crowdllm.api:simulate",
+    "twins": "crowdllm.api:twins",
     "aggregate": "crowdllm.experiments.decisions:aggregate_study",
     "evaluate": "crowdllm.api:evaluate",
     "save_model": "crowdllm.belief.checkpoint:save_model",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from crowdllm.api import fit as fit
     from crowdllm.api import load_references as load_references
     from crowdllm.api import simulate as simulate
+    from crowdllm.api import twins as twins
     from crowdllm.belief.checkpoint import load_model as load_model
     from crowdllm.belief.checkpoint import save_model as save_model
     from crowdllm.belief.crowd_model import CrowdModel as CrowdModel
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from crowdllm.data.study_folder import study_from_frames as study_from_frames
     from crowdllm.datasets import dataset_cards as dataset_cards
     from crowdllm.datasets import load_dataset as load_dataset
+    from crowdllm.elicitation import elicit_references as elicit_references
     from crowdllm.errors import CrowdLLMError as CrowdLLMError
     from crowdllm.experiments.decisions import aggregate_study as aggregate  # noqa: F401
     from crowdllm.reference import References as References

@@ -8,17 +8,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crowdllm.belief.checkpoint import check_fits
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
 from crowdllm.config import CrowdConfig, make_config
 from crowdllm.data.problems import Problems
+from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
 from crowdllm.errors import MismatchError, UnknownNameError
 from crowdllm.experiments.comparison import Comparison, run_comparison
+from crowdllm.experiments.personas import with_personas
 from crowdllm.experiments.sources import Opened, open_references, open_study
 from crowdllm.reference import References
-from crowdllm.simulation.run import as_study, simulate_crowd
+from crowdllm.simulation.decide import simulate_pairs
+from crowdllm.simulation.run import SimulatedCrowd, as_study, simulate_crowd, stand_ins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +84,49 @@ def simulate(
     return as_study(crowd, model)
 
 
+def twins(
+    model: CrowdModel,
+    study: Study,
+    problems: Problems | None = None,
+    references: References | None = None,
+    seed: int = 0,
+) -> Study:
+    """Digital twins: how the people of a study, given what they answered there, would answer other problems.
+
+    study: people with answers to problems that the model was fitted on (by id and text; MismatchError names another).
+    problems, references: as in `simulate`. One draw of each person's belief given the known answers, under ids that say
+    so ("sim:..."); other seeds give other draws, and their spread says how little is known. A person without answers
+    is drawn from the prior, given the profile.
+    """
+    from crowdllm.methods.twins import twin_noise
+
+    check_fits(model, study)
+    items = model.items if problems is None else model.make_items(problems, references)
+    known = replace(study.responses, problem_R=_positions(model.items.problems, study)[study.responses.problem_R])
+    noise_NZ = twin_noise(model, model.items, study.profiles, known, seed)
+    people = stand_ins(study.profiles)
+    participant_R = np.repeat(np.arange(len(people)), len(items.problems))
+    problem_R = np.tile(np.arange(len(items.problems)), len(people))
+    values_RD = simulate_pairs(model, items, people, participant_R, problem_R, seed, noise_NZ)
+    responses = Responses(participant_R, problem_R, values_RD)
+    return as_study(SimulatedCrowd(people, items, responses, seed), model)
+
+
+def _positions(fitted: Problems, study: Study) -> NDArray[np.int64]:
+    """(T,) where each problem of the study stands among the fitted ones; -1 for those nobody answered."""
+    position = {(str(i), str(text)): t for t, (i, text) in enumerate(zip(fitted.ids, fitted.texts, strict=True))}
+    pairs = zip(study.problems.ids, study.problems.texts, strict=True)
+    where = np.array([position.get((str(i), str(text)), -1) for i, text in pairs], dtype=np.int64)
+    answered = np.unique(study.responses.problem_R)
+    strange = answered[where[answered] < 0]
+    if len(strange):
+        raise MismatchError(
+            f"problem {study.problems.ids[strange[0]]!r} has answers, but the model was not fitted on a problem of "
+            "that id and text: known answers must be to problems it was fitted on; leave the others out of the study"
+        )
+    return where
+
+
 def evaluate(
     study: Study | str | Path,
     methods: Sequence[str],
@@ -99,7 +148,7 @@ def evaluate(
             raise UnknownNameError("setting", name, known, "evaluate")
     # any settings of the right names: Comparison.check finds wrong values
     comparison = replace(Comparison(tuple(methods), seeds=tuple(range(seeds))), **settings)  # type: ignore[arg-type]
-    sources = _references(opened, references)
+    sources = with_personas(opened, _references(opened, references), methods)
     if out is not None:
         return run_comparison(opened.study, opened.name, sources, comparison, Path(out), progress)
     with TemporaryDirectory() as folder:

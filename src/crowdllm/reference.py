@@ -29,13 +29,30 @@ FLOOR = 0.01
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A draw of which nothing could be used. draw: from 0; outcome: "unparsable" or "failed" (the backend gave up).
+
+    text: what the LLM said, or why the backend gave up; again: what it said when asked once more, with the format.
+    """
+
+    problem: str
+    draw: int
+    outcome: str
+    text: str
+    again: str = ""
+
+
+@dataclass(frozen=True)
 class Reference:
     """What one source (an LLM with a prompt) said.
 
-    values_TKD: (T, K, D) parsed draws, NaN where a draw did not parse or was not given.
+    values_TKD: (T, K, D) parsed draws, NaN where a draw did not parse, failed or was not given.
     distribution_TM: (T, M) shares the source itself gave (elicited or option probabilities); NaN rows where none.
-    mode: "decision", "samples", "options", "distribution" or "persona".
-    asked, unparsable: counts over all problems and draws.
+    mode: "decision", "samples", "options", "distribution" or "persona" (draw k is persona k's answer).
+    asked: how many draws came back, over all problems: `unparsable` of them were no legal response, `failed` of them
+        the backend gave up on; missing: how many more were wanted that the source does not have.
+    unread: what is known of those that were unparsable or failed.
+    twins: (K,) ids of the participants whose own descriptions the personas were; empty where they are nobody's twin.
     """
 
     name: str
@@ -46,6 +63,15 @@ class Reference:
     asked: int = 0
     unparsable: int = 0
     note: str = ""
+    failed: int = 0
+    missing: int = 0
+    unread: tuple[Unread, ...] = ()
+    twins: tuple[str, ...] = ()
+
+    @property
+    def parse_rate(self) -> float:
+        """The share of the draws that came back which are legal responses; 1 where none came back."""
+        return 1.0 - (self.unparsable + self.failed) / self.asked if self.asked else 1.0
 
     def aligned(self, problems: Problems) -> Reference:
         """In the order of these problems; problems the source never saw become missing (NaN)."""
@@ -122,12 +148,15 @@ class References:
         return np.concatenate(blocks, axis=1), tuple(names)
 
     def report(self) -> list[str]:
-        """One line per source: how many answers were asked for and how many did not parse."""
-        return [
-            f"{s.name} ({s.mode}): {s.asked:,} answers, {s.unparsable:,} unparsable"
-            + (f" ({s.unparsable / s.asked:.1%})" if s.asked else "")
-            for s in self.sources
-        ]
+        """One line per source: how many answers it gave, how many did not parse, failed, or are missing."""
+        return [_account(source) for source in self.sources]
+
+
+def _account(source: Reference) -> str:
+    text = f"{source.name} ({source.mode}): {source.asked:,} answers, {source.unparsable:,} unparsable"
+    text += f" ({source.unparsable / source.asked:.1%})" if source.asked else ""
+    text += f", {source.failed:,} failed" if source.failed else ""
+    return text + (f", {source.missing:,} missing" if source.missing else "")
 
 
 def _to_width(shares: Array, width: int) -> Array:

@@ -31,6 +31,28 @@ def test_the_table_is_printed_and_the_numbers_are_written(crowdllm: Run, study: 
     assert set(table["dataset"]) == {"study"}
 
 
+def test_the_help_says_what_all_and_known_and_personas_mean(crowdllm: Run) -> None:
+    text = " ".join(crowdllm("evaluate", "--help").out.replace("│", " ").split())
+    for words in (
+        "`all` that apply",
+        "--known",
+        "digital twins",
+        "or option (people, and options",
+        "NAME-personas beside NAME",
+    ):
+        assert words in text
+
+
+def test_twins_and_all_aggregators_are_printed(crowdllm: Run, study: Path, tmp_path: Path) -> None:
+    done = crowdllm(
+        "evaluate", study, "--out", tmp_path / "out", "--methods", "random,answers-ridge", "--seeds", 1, "--crowd-size",
+        20, "--split", "participant", "--known", "2", "--aggregators", "all",
+    )  # fmt: skip
+    assert done.status == 0
+    for words in ("by aggregator", "(dawid skene)", "of the person's answers known", "crowd of 20, 1 split"):
+        assert words in done.out
+
+
 def test_methods_that_do_not_apply_are_left_out_and_said_to_be(crowdllm: Run, study: Path, tmp_path: Path) -> None:
     done = crowdllm("evaluate", study, "--out", tmp_path / "out", "--methods", "random,zero-shot", "--seeds", 1)
     assert done.status == 0
@@ -45,6 +67,11 @@ def test_methods_that_do_not_apply_are_left_out_and_said_to_be(crowdllm: Run, st
         (("--methods", ","), "at least one method"),
         (("--methods", "random,random"), "'random' is named twice"),
         (("--split", "problems"), "did you mean 'problem'"),
+        (("--split", "option"), "a split by option needs ballots; these are ordinal"),
+        (("--split", "both", "--known", "3"), "go with the split by participant or by problem, not by both"),
+        (("--known", "0"), "at least one answer of each person must be known, not 0"),
+        (("--known", "some"), "--known: 'some' is not a number"),
+        (("--split", "participant", "--known", "900"), "no test person has more than"),
         (("--aggregators", "mean,medain"), "did you mean 'median'"),
         (("--crowd-size", "ten"), "--crowd-size: 'ten' is not a number"),
         (("--crowd-size", "2.5"), "--crowd-size: '2.5' is not a whole number"),

@@ -19,23 +19,64 @@ def summary(*rows: tuple[str, int, str, str, float, float, float], fraction: flo
     return pd.DataFrame(full, columns=[*KEYS, "mean", "low", "high", "seeds"])
 
 
+def rows_of(out: str) -> list[list[str]]:
+    return [line.split() for line in out.splitlines() if line.strip()]
+
+
 def test_means_stand_with_half_their_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    nan = float("nan")
     print_table(
         summary(
             ("random", 20, "mean", "mae", 1.25, 1.2, 1.3),
-            ("random", 20, "median", "mae", 1.5, nan, nan),
             ("random", 0, "", "fit_seconds", 2.34, 2.3, 2.4),
+            ("random", 20, "", "subgroup_wd:age=18-24", 9.0, 8.0, 10.0),
             ("floor", 20, "mean", "mae", 0.25, 0.2, 0.3),
         )
     )
     out = capsys.readouterr().out
     assert "toy, split problem, references none, 100% of the training people, crowd of 20, 3 splits" in out
-    rows = [line.split() for line in out.splitlines() if line.strip()]
-    assert ["random", "1.250", "1.500", "2.3"] in rows
-    assert ["±0.050", "±0.1"] in rows  # no interval where there is one split only
-    assert ["floor", "0.250"] in rows
-    assert "(median)" in out
+    assert ["random", "1.250", "2.3"] in rows_of(out)
+    assert ["±0.050", "±0.1"] in rows_of(out)
+    assert ["floor", "0.250"] in rows_of(out)
+    assert "subgroup" not in out, "the table stays readable; metrics.csv has all"
+
+
+def test_decisions_aggregated_in_several_ways_have_a_table_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    nan = float("nan")
+    print_table(
+        summary(
+            ("random", 20, "mean", "mae", 1.25, 1.2, 1.3),
+            ("random", 20, "mean", "rmse", 1.75, 1.7, 1.8),
+            ("random", 20, "majority_vote", "mae", 1.5, nan, nan),
+            ("random", 20, "majority_vote", "rmse", 2.5, nan, nan),
+        )
+    )
+    out = capsys.readouterr().out
+    first, second = out.split("the crowd's decisions, by aggregator")
+    assert ["random", "1.250", "1.750"] in rows_of(first)
+    assert ["random", "1.250", "1.500"] in rows_of(second)  # no interval where there is one split only
+    assert "(majority vote)" in second
+    assert "majority" not in first
+
+
+def test_log_scores_with_known_answers_have_a_table_of_those_who_have_them(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(
+        summary(
+            ("random", 20, "mean", "mae", 1.25, 1.2, 1.3),
+            ("twins", 20, "mean", "mae", 1.0, 0.9, 1.1),
+            ("twins", 0, "", "nll_known_0", 1.6, 1.6, 1.6),
+            ("twins", 0, "", "nll_known_10", 1.4, 1.4, 1.4),
+        )
+    )
+    first, second = capsys.readouterr().out.split("with so many of the person's answers known")
+    assert "known" not in first
+    assert ["twins", "1.600", "1.400"] in rows_of(second)
+    assert "random" not in second
+
+
+def test_one_split_is_one_split(capsys: pytest.CaptureFixture[str]) -> None:
+    nan = float("nan")
+    print_table(summary(("random", 20, "mean", "mae", 1.25, nan, nan)).assign(seeds=1))
+    assert "crowd of 20, 1 split\n" in capsys.readouterr().out
 
 
 def test_every_crowd_size_and_training_fraction_has_its_table(capsys: pytest.CaptureFixture[str]) -> None:

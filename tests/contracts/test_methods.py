@@ -16,13 +16,16 @@ from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.splits import Split
 from crowdllm.errors import MismatchError, UnknownNameError
-from crowdllm.methods import METHODS, Simulator, get_method
+from crowdllm.methods import MADE_FOR, METHODS, KnowsAnswers, Simulator, get_method
 from crowdllm.profiles.generator import ProfileGenerator
-from crowdllm.reference import References
+from crowdllm.reference import Reference, References
 
 KINDS = ("continuous", "bounded", "ordinal", "choice", "ballot", "approval", "points", "ranking")
-NEEDS_REFERENCES = ("embedding-references-ridge", "zero-shot", "crowdllm-paper")
-NO_NEW_PROBLEMS = ("problem-histogram",)
+NEEDS_REFERENCES = ("embedding-references-ridge", "zero-shot", "multi-persona", "self-consistency", "crowdllm-paper")
+NO_NEW_PROBLEMS = ("problem-histogram", "answers-ridge", "answers-catboost")
+LEVELS_ONLY = ("answers-ridge", "answers-catboost")
+ONE_ANSWER = ("self-consistency",)
+OPTIONAL = {"catboost": "catboost", "answers-catboost": "catboost"}
 Array = NDArray[np.float64]
 Fitted = Callable[[str, str], tuple[Simulator, Split, References]]
 
@@ -38,6 +41,30 @@ def quick():
     patch.undo()
 
 
+@pytest.fixture(autouse=True)
+def _optional(request: pytest.FixtureRequest) -> None:
+    """Methods of an optional package are tested where it is installed."""
+    names = getattr(request.node, "callspec", None)
+    method = names.params.get("method") if names else None
+    if method in OPTIONAL:
+        pytest.importorskip(OPTIONAL[method], reason="pip install 'crowdllm[baselines]'")
+
+
+def references_for(method: str, known: Any) -> References:
+    """What the method is made for: the truth as distributions, six of its draws in persona, or repeated draws."""
+    mode = MADE_FOR.get(method)
+    if mode is None:
+        return known.references
+    study, rng = known.study, np.random.default_rng(5)
+    draws = np.stack(
+        [
+            study.responses.values_RD[rng.choice(np.flatnonzero(study.responses.problem_R == t), size=6)]
+            for t in range(len(study.problems))
+        ]
+    )
+    return References((Reference("llm", mode, study.problems.ids, draws),))
+
+
 @pytest.fixture(scope="module")
 def fitted(make_known: Callable[..., Any]) -> Fitted:
     """A function: method and response type to (simulator, split by problem, references), each fitted once."""
@@ -47,7 +74,8 @@ def fitted(make_known: Callable[..., Any]) -> Fitted:
         # of choices and the like one study in two has the same options everywhere, as `pooled` needs them
         known = make_known(kind, people=20, problems=8, same_options=method == "pooled")
         split = known.study.split("problem", 0.25, seed=0)
-        return get_method(method)(split.train, known.references, "tfidf", 0), split, known.references
+        references = references_for(method, known)
+        return get_method(method)(split.train, references, "tfidf", 0), split, references
 
     return get
 
@@ -63,7 +91,11 @@ def simulated(
     return simulator.simulate(problems, references, crowd, i, t, seed), problems.option_counts[t]
 
 
-both = pytest.mark.parametrize(("method", "kind"), [(m, k) for m in METHODS for k in KINDS])
+def applies(method: str, kind: str) -> bool:
+    return method not in LEVELS_ONLY or kind in ("ordinal", "choice")
+
+
+both = pytest.mark.parametrize(("method", "kind"), [(m, k) for m in METHODS for k in KINDS if applies(m, k)])
 
 
 @both
@@ -94,7 +126,7 @@ def test_the_same_seed_repeats_and_another_seed_does_not(method: str, kind: str,
         simulated(simulator, split.train.problems, references, crowd, seed)[0].tobytes() for seed in (3, 3, 4)
     )
     assert first == again
-    assert first != other
+    assert (first != other) == (method not in ONE_ANSWER)
 
 
 @both
@@ -136,26 +168,30 @@ def test_an_empty_request_gives_no_responses(method: str, kind: str, fitted: Fit
     assert values.ndim == 2
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", ["ordinal", "approval"])
+@pytest.mark.parametrize(
+    ("method", "kind"), [(m, k) for m in METHODS for k in ("ordinal", "approval") if applies(m, k)]
+)
 def test_people_without_any_profile_column_are_no_obstacle(
     method: str, kind: str, make_known: Callable[..., Any]
 ) -> None:
     known = make_known(kind, people=20, problems=6, same_options=True)
     bare = Profiles((), known.study.profiles.ids, np.zeros((20, 0)))
     study = replace(known.study, profiles=bare)
-    simulator = get_method(method)(study, known.references, "tfidf", 0)
-    values, counts = simulated(simulator, study.problems, known.references, bare)
+    references = references_for(method, known)
+    simulator = get_method(method)(study, references, "tfidf", 0)
+    values, counts = simulated(simulator, study.problems, references, bare)
     assert study.response_type.legal(values, counts).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", ["ordinal", "ballot", "choice"])
+@pytest.mark.parametrize(
+    ("method", "kind"), [(m, k) for m in METHODS for k in ("ordinal", "ballot", "choice") if applies(m, k)]
+)
 def test_a_single_problem_is_enough(method: str, kind: str, make_known: Callable[..., Any]) -> None:
     known = make_known(kind, people=20, problems=1)
-    simulator = get_method(method)(known.study, known.references, "tfidf", 0)
+    references = references_for(method, known)
+    simulator = get_method(method)(known.study, references, "tfidf", 0)
     crowd = ProfileGenerator.fit(known.study.profiles).recruit(10, 0)
-    values, counts = simulated(simulator, known.study.problems, known.references, crowd)
+    values, counts = simulated(simulator, known.study.problems, references, crowd)
     assert known.study.response_type.legal(values, counts).all()
 
 
@@ -163,7 +199,8 @@ def test_a_single_problem_is_enough(method: str, kind: str, make_known: Callable
 def test_progress_is_reported_in_steps_that_do_not_pass_the_end(method: str, make_known: Callable[..., Any]) -> None:
     known = make_known("ordinal", people=20, problems=6)
     seen: list[tuple[int, int]] = []
-    get_method(method)(known.study, known.references, "tfidf", 0, lambda what, done, total: seen.append((done, total)))
+    references = references_for(method, known)
+    get_method(method)(known.study, references, "tfidf", 0, lambda what, done, total: seen.append((done, total)))
     assert all(0 <= done <= total for done, total in seen)
 
 
@@ -181,6 +218,39 @@ def test_the_other_methods_do_without_references(method: str, make_known: Callab
     simulator = get_method(method)(study, None, "tfidf", 0)
     values, counts = simulated(simulator, study.problems, None, ProfileGenerator.fit(study.profiles).recruit(5, 0))
     assert study.response_type.legal(values, counts).all()
+
+
+@pytest.mark.parametrize(("method", "kind"), [(m, k) for m in METHODS for k in KINDS if not applies(m, k)])
+def test_methods_for_levels_and_options_refuse_other_responses(
+    method: str, kind: str, make_known: Callable[..., Any]
+) -> None:
+    with pytest.raises(MismatchError, match=f"method '{method}' needs ordinal or choice responses"):
+        get_method(method)(make_known(kind, people=20, problems=4).study, None, "tfidf", 0)
+
+
+@both
+def test_a_method_that_knows_answers_is_still_a_method_for_those_people_alone(
+    method: str, kind: str, fitted: Fitted
+) -> None:
+    """Given half of the test people's answers to seen problems, it predicts the others, legally and repeatably."""
+    simulator, split, references = fitted(method, kind)
+    if not isinstance(simulator, KnowsAnswers):
+        assert method not in ("crowdllm", *LEVELS_ONLY)
+        return
+    part = split.train
+    rows = np.arange(len(part.responses))
+    known, asked = part.responses.take(rows % 2 == 0), part.responses.take(rows % 2 == 1)
+    twins = [simulator.knowing(part.problems, references, part.profiles, known, 0) for _ in range(2)]
+    arguments = (part.problems, references, part.profiles, asked, 1)
+    scores = [twin.log_scores(*arguments) for twin in twins]
+    assert scores[0] is not None
+    assert np.isfinite(scores[0]).all()
+    np.testing.assert_array_equal(scores[0], scores[1])
+    values, counts = simulated(twins[0], part.problems, references, part.profiles)
+    assert part.response_type.legal(values, counts).all()
+    others = replace(part.profiles, ids=part.profiles.ids[::-1])
+    with pytest.raises(MismatchError, match="known answers are those of other people"):
+        twins[0].log_scores(part.problems, references, others, asked, 1)
 
 
 def test_pooling_problems_with_different_options_is_refused(make_known: Callable[..., Any]) -> None:

@@ -283,6 +283,36 @@ def test_an_answer_in_the_format_asked_for_is_read(kind: ResponseType) -> None:
 
 
 @every_type
+def test_an_answer_is_read_in_markdown_json_a_block_of_code_and_after_thoughts(kind: ResponseType) -> None:
+    options = options_of(kind, 4)
+    value = keyed_sample(kind, example_parameters(kind, 1, 1, 0.3), len(options), seed=2)[0]
+    text = filled_in(kind, value, options)
+    label, _, body = text.partition(": ")
+    word = json.dumps(body)
+    for form in (
+        f"**{text}**",
+        f"**{label}:** {body}",
+        f"**{label}**: {body}",
+        f"{label}: **{body}**",
+        f"`{body}`",
+        f"```\n{text}\n```",
+        f'{{"answer": {word}}}',
+        f'{{"{label.lower()}": {word}}}',
+        f'```json\n{{"Answer": {word}}}\n```',
+        f"<think>Perhaps #1, or 2. Answer: none</think>\n\n{text}",
+        f"Thinking aloud ...</think>{text}",
+    ):
+        assert np.array_equal(kind.parse(form, options), value), form
+
+
+@every_type
+def test_the_crowd_question_shows_every_option_or_level(kind: ResponseType) -> None:
+    text = kind.crowd_question(options_of(kind, 4))
+    for shown in (*options_of(kind, 4), *getattr(kind, "levels", ())):
+        assert shown in text
+
+
+@every_type
 def test_instructions_show_every_option_or_level(kind: ResponseType) -> None:
     text = kind.instructions(options_of(kind, 4))
     for shown in (*options_of(kind, 4), *getattr(kind, "levels", ()), *filter(None, getattr(kind, "ends", ()))):
@@ -318,7 +348,24 @@ NO_ANSWERS = {
     "null": "null",
     "an option far beyond": "#99",
     "NUL": "3\x00",
-    "JSON": '{"rating": 3}',
+    "JSON with an explanation": '{"rating": 3, "why": "rude"}',
+    "JSON with another label": '{"score": 3}',
+    "JSON with the answer in a list in a list": '{"answer": [[3]]}',
+    "JSON that says nothing": '{"answer": null}',
+    "a list with a truth value": '{"answer": [true]}',
+    "half a JSON object": '{"answer": 3',
+    "thoughts without an end": "<think>It is a 3",
+    "thoughts alone": "It is a 3</think>",
+    "two ends of thoughts": "3</think>3</think>3",
+    "a block of code with more": "```\n3\n``` and that is it",
+    "half a block of code": "```\n3",
+    "half an emphasis": "**3",
+    "a power": "2**3",
+    "an answer in German": "Bewertung: 3",
+    "a refusal in French": "Je ne peux pas répondre à cette question.",
+    "an answer in Chinese": "评分：三",
+    "two numbers in words": "between 3 and 4",
+    "a role marker": "<|im_end|>3",
 }
 
 
@@ -355,6 +402,12 @@ LONG_TEXTS = {
     "lines": "3\n" * (HUGE // 2),
     "words": "never " * (HUGE // 6),
     "quotes": "'" * HUGE,
+    "thoughts": "</think>" * (HUGE // 8),
+    "emphasis": "*" * HUGE,
+    "emphasis around blanks": "**" + " " * HUGE + "**",
+    "JSON": '{"answer": "' + "3" * HUGE + '"}',
+    "JSON objects": '{"answer":' * (HUGE // 10),
+    "blocks of code": "```\n" * (HUGE // 4),
     "other letters": "\u00df\ufb03" * (HUGE // 2),
 }
 
@@ -373,7 +426,8 @@ def test_200_kilobytes_are_refused_at_once(kind: ResponseType, text: str) -> Non
 @every_type
 def test_any_text_is_read_as_a_legal_response_or_refused(kind: ResponseType) -> None:
     options = options_of(kind, 4)
-    pieces = st.sampled_from([*OPTIONS, "#1", "2", "=", "|", ",", "Rating:", "[", "]", ".", " ", "-", "none", "never"])
+    plain = [*OPTIONS, "#1", "2", "=", "|", ",", "Rating:", "[", "]", ".", " ", "-", "none", "never"]
+    pieces = st.sampled_from([*plain, "**", "_", "`", "```\n", "</think>", '{"answer":', '"', "}", ":", "null", "3"])
     texts = st.one_of(st.text(max_size=20), st.lists(pieces, max_size=8).map("".join))
 
     @settings(QUICK, max_examples=100)

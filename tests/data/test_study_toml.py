@@ -116,6 +116,12 @@ def test_an_unknown_key_or_kind_names_its_line_and_the_nearest(
         (f'{ORDINAL}[profile.age]\nlabel = "x"\n', "kind is missing"),
         (f'{ORDINAL}[profile.age]\nkind = "ordinal"\n', "must declare its levels"),
         (f'{ORDINAL}[profile.age]\nkind = "numeric"\nlevels = [1, 2]\n', "has no levels"),
+        (f"{ORDINAL}[prices]\nm = 3\n", "a line [prices.m]"),
+        (f'{ORDINAL}[prices."a/b"]\ninput = 1\n', "the price is missing"),
+        (f"{ORDINAL}[prices.m]\ninput = -1\noutput = 2\n", "at least 0"),
+        (f'{ORDINAL}[prices.m]\ninput = "1"\noutput = 2\n', "at least 0"),
+        (f"{ORDINAL}[prices.m]\ninput = inf\noutput = 2\n", "at least 0"),
+        (f"{ORDINAL}[prices.m]\ninput = 1\noutput = 2\noutptu = 3\n", "nearest: 'output'"),
     ],
 )
 def test_a_value_that_cannot_serve_is_an_error(tmp_path: Path, text: str, words: str) -> None:
@@ -167,3 +173,11 @@ def test_lines_are_found_by_table_and_key() -> None:
     assert toml_line(text, "profile.age group", "kind") == 6
     assert toml_line(text, "profile.age group", "levels") == 5
     assert toml_line(text, "files", "problems") is None
+
+
+def test_prices_are_read_by_model(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(f'{ORDINAL}[prices."org/m-1.5"]\ninput = 3\noutput = 0.5\n')
+    settings, found = read_study_toml(tmp_path / "study.toml")
+    assert not found
+    assert settings is not None
+    assert settings.prices == {"org/m-1.5": (3.0, 0.5)}

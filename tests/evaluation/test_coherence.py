@@ -7,17 +7,23 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
 from crowdllm.errors import ConfigError, MismatchError
 from crowdllm.evaluation.coherence import (
+    ScaleAlpha,
     alpha_differences,
+    alpha_floor,
     coherence,
     coherence_floor,
     cronbach_alpha,
     dispersion,
+    mean_alpha_difference,
     pairwise_correlation,
+    scales_of,
 )
 from crowdllm.responses.choice import Choice
 from crowdllm.responses.continuous import Continuous
@@ -168,3 +174,53 @@ def test_alphas_of_the_personality_items_are_the_published_ones() -> None:
     for letter, (keying, published) in scales.items():
         items = [[float(row[f"{letter}{i}"] or "nan") for i in range(1, 6)] for row in rows]
         assert cronbach_alpha(np.array(items), keying, 1, 6) == pytest.approx(published, abs=0.0051), letter
+
+
+# --- scales that the problems declare ------------------------------------------------------------------------
+
+
+def declared(**columns: list[object]) -> Problems:
+    ids = np.array(["a", "b", "c"], dtype=object)
+    return Problems(ids, ids, attributes=pd.DataFrame(columns))
+
+
+def test_scales_and_keying_are_read_from_the_problems_further_columns() -> None:
+    assert scales_of(declared(topic=["x", "y", "z"])) is None
+    found = scales_of(declared(scale=["A", " A ", None], keying=["1", "-1.0", "whatever"]))
+    assert found is not None
+    assert found[0] == ["A", "A", None]
+    assert found[1].tolist()[:2] == [1, -1]
+    found = scales_of(declared(scale=["A", "", "B"], keying=[1, "", None]))
+    assert found is not None
+    assert (found[0], found[1].tolist()) == (["A", None, "B"], [1, 1, 1])
+    found = scales_of(declared(scale=["A", "A", "B"]))
+    assert found is not None
+    assert found[1].tolist() == [1, 1, 1]
+
+
+def test_a_keying_that_is_none_is_named_with_its_problem() -> None:
+    with pytest.raises(ConfigError, match="problem 'b' has keying '2': an item of a scale is keyed 1, or -1"):
+        scales_of(declared(scale=["A", "A", "A"], keying=["1", "2", "1"]))
+
+
+def test_the_mean_alpha_difference_takes_absolute_values_of_those_there_are() -> None:
+    nan = float("nan")
+    scales = [ScaleAlpha("a", 2, 0.8, 0.7), ScaleAlpha("b", 2, 0.5, 0.8), ScaleAlpha("c", 2, nan, 0.8)]
+    assert mean_alpha_difference(scales) == pytest.approx(0.2)
+    assert np.isnan(mean_alpha_difference([]))
+
+
+def test_the_alpha_floor_is_that_of_two_samples_of_the_same_people() -> None:
+    """Against samples drawn afresh from the normal factor model that the people came from."""
+    rng = np.random.default_rng(0)
+
+    def drawn(count: int) -> np.ndarray:
+        return rng.normal(size=(count, 1)) + rng.normal(size=(count, 4))
+
+    names, keying = ["s"] * 4, [1, 1, 1, 1]
+    floors = [alpha_floor(drawn(200), names, keying, 0, 0, 1000, seed, draws=40) for seed in range(10)]
+    fresh = [mean_alpha_difference(alpha_differences(drawn(200), drawn(1000), names, keying, 0, 0)) for _ in range(400)]
+    assert np.mean(floors) == pytest.approx(np.mean(fresh), rel=0.25)
+    assert np.isnan(alpha_floor(drawn(50), [None] * 4, keying, 0, 0, 1000, 0))
+    with pytest.raises(ConfigError, match="alpha floor needs 2 people"):
+        alpha_floor(drawn(1), names, keying, 0, 0, 1000, 0)

@@ -271,3 +271,13 @@ def test_floor_of_offensiveness_agrees_with_the_unbiased_error_of_its_means() ->
     mean_T = np.bincount(problem_R, weights=level_R) / n_T
     variance_T = np.bincount(problem_R, weights=(level_R - mean_T[problem_R]) ** 2) / (n_T - 1)
     assert human_floor(test).decisions["mean"].rmse == pytest.approx(np.sqrt((variance_T / n_T).mean()), rel=0.03)
+
+
+def test_the_vote_floor_of_some_options_is_over_their_counts_alone() -> None:
+    """The floor's draws are the same, so what is summed over all options is the sum over the two sets of them."""
+    rng = np.random.default_rng(5)
+    ballots = (rng.random((40, 6)).argsort(axis=1) < 2).astype(float)
+    test = study(Ballot(2, 2, 6), np.zeros(40, dtype=int), ballots, 1, (tuple("abcdef"),))
+    first = np.array([[True, True, False, False, False, False]])
+    whole, some, rest = (vote_floor(test, 100, 0, draws=20, only_TM=only) for only in (None, first, ~first))
+    assert 6 * whole.mae == pytest.approx(2 * some.mae + 4 * rest.mae)

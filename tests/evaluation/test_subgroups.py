@@ -12,7 +12,7 @@ from crowdllm.data.profiles import ProfileColumn, Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.errors import MismatchError
-from crowdllm.evaluation.subgroups import SubgroupReport, subgroup_wd
+from crowdllm.evaluation.subgroups import SubgroupReport, perfect_worst_excess, subgroup_wd
 from crowdllm.responses.choice import Choice
 from crowdllm.responses.ordinal import Ordinal
 
@@ -124,3 +124,33 @@ def test_options_profiles_and_problems_must_fit() -> None:
         subgroup_wd(human, replace(human, profiles=Profiles((), human.profiles.ids, np.zeros((40, 0)))))
     with pytest.raises(MismatchError, match="same problems in the same order"):
         subgroup_wd(human, two_towns(0, 2, problems=2))
+
+
+@pytest.mark.slow
+def test_the_worst_of_perfect_groups_is_above_its_floor_by_chance_and_more_so_among_more_groups() -> None:
+    """Crowds drawn from the humans' own distribution: the mean of their worst excess is what is expected of them."""
+    rng = np.random.default_rng(1)
+    town, age = (np.arange(120) % 2).astype(float), np.arange(120).astype(float)
+
+    def drawn(people: int) -> np.ndarray:
+        return rng.integers(0, 3, (people, 25)).astype(float)
+
+    found = []
+    for _ in range(30):
+        human = study(list(town), list(age), drawn(120))
+        crowd = study(list(np.tile(town, 5)), list(np.tile(age, 5)), drawn(600))
+        worst = subgroup_wd(human, crowd, draws=10).worst_excess
+        assert worst is not None
+        found.append(worst.excess)
+    human = study(list(town), list(age), drawn(120))
+    expected = perfect_worst_excess(human, 600, 0, draws=100)
+    assert 0 < expected == pytest.approx(np.mean(found), rel=0.5)
+    fewer = replace(human, profiles=Profiles(COLUMNS[:1], human.profiles.ids, town[:, None]))
+    assert 0 < perfect_worst_excess(fewer, 600, 0, draws=100) < expected
+
+
+def test_there_is_no_worst_group_where_none_is_large_enough_or_responses_have_no_distance() -> None:
+    human = two_towns(0, 2)
+    assert np.isnan(perfect_worst_excess(human, 100, min_people=41, draws=2))
+    with pytest.raises(MismatchError, match="'choice' has none"):
+        perfect_worst_excess(replace(human, response_type=Choice(3)), 100)

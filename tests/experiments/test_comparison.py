@@ -19,6 +19,7 @@ from crowdllm.errors import ConfigError, CrowdLLMError, MismatchError, UnknownNa
 from crowdllm.experiments.comparison import COLUMNS, Comparison, run_comparison, summarise
 from crowdllm.methods import METHODS
 from crowdllm.methods.pooled import fit as fit_pooled
+from crowdllm.reference import Reference
 
 Known = Callable[..., Any]
 CALLS: list[tuple[int, int]] = []
@@ -132,6 +133,112 @@ def test_every_response_type_can_be_compared(kind: str, make_known: Known, tmp_p
     metric = {"continuous": "avg_wd", "choice": "js"}.get(kind, "mae")
     assert mean["zero-shot", metric] < mean["random", metric]  # the references tell the truth
     assert np.isfinite(table[table["metric"] == metric]["value"]).all()
+
+
+def test_a_crowd_of_all_recruits_is_also_scored_as_people(make_known: Known, tmp_path: Path) -> None:
+    """Both regions have 30 of the 70 people or more; coherence needs 30 answers to two problems."""
+    study = make_known("ordinal", people=70, problems=10, missing=0.0).study
+    table = compare(study, tmp_path, ("random",), seeds=(0,), crowd_sizes=(20, 1000))
+    own = table[table["method"] == "random"]
+    large = set(own[own["crowd_size"] == 1000]["metric"])
+    assert {"coherence", "subgroup_wd", "subgroup_floor", "subgroup_excess", "crowd_excess"} <= large
+    assert {"subgroup_wd:region=north", "subgroup_floor:region=north", "subgroup_wd:region=south"} <= large
+    assert not {"coherence", "subgroup_wd"} & set(own[own["crowd_size"] == 20]["metric"])
+    floor = table[(table["method"] == "human-floor") & (table["crowd_size"] == 1000)]
+    assert {"coherence", "subgroup_excess"} <= set(floor["metric"])
+
+
+def test_all_stands_for_every_aggregator_that_applies(study: Study, tmp_path: Path) -> None:
+    table = compare(study, tmp_path, ("random",), seeds=(0,), aggregators=("all",))
+    every = ("mean", "median", "majority_vote", "dawid_skene", "glad")
+    for method in ("random", "human-floor"):
+        own = table[(table["method"] == method) & (table["metric"] == "mae")]
+        assert sorted(own["aggregator"]) == sorted(every)
+        assert np.isfinite(own["value"]).all()
+    again = compare(study, tmp_path, ("random",), seeds=(0,), aggregators=every)
+    assert set(again["aggregator"]) == {"", *every}
+
+
+def test_methods_are_given_the_references_that_they_are_made_for(make_known: Known, tmp_path: Path) -> None:
+    known = make_known("ordinal", people=20, problems=8)
+    ids, rng = known.study.problems.ids, np.random.default_rng(0)
+    draws = rng.integers(0, 5, (8, 6, 1)).astype(float)
+    persona = Reference("oracle-personas", "persona", ids, draws)
+    several = replace(known.references, sources=(*known.references.sources, persona))
+    methods = ("zero-shot", "multi-persona", "self-consistency")
+    notes: list[str] = []
+    comparison = Comparison(methods, seeds=(0,), crowd_sizes=(50,))
+    table = run_comparison(known.study, "toy", several, comparison, tmp_path, note=notes.append)
+    label = table.groupby("method")["references"].unique().map(list).to_dict()
+    assert label == {"zero-shot": ["oracle"], "multi-persona": ["oracle-personas"], "human-floor": ["oracle"]}
+    assert [note.split(":")[0] for note in notes] == ["self-consistency left out"]
+    # personas that join later are no other comparison; other personas under the same folder are
+    run_comparison(known.study, "toy", known.references, Comparison(("zero-shot",), crowd_sizes=(50,)), tmp_path)
+    other = replace(known.references, sources=(*known.references.sources, replace(persona, name="others")))
+    with pytest.raises(
+        CrowdLLMError, match="multi-persona.csv was made with the references oracle-personas, not others"
+    ):
+        run_comparison(known.study, "toy", other, comparison, tmp_path)
+
+
+def test_known_answers_of_held_out_people_improve_what_uses_them(
+    make_known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(CrowdConfig, max_epochs=12, belief_width=1, prediction_draws=64, profile_penalties=(8.0,))
+    monkeypatch.setattr("crowdllm.methods.crowdllm.CrowdConfig", few)
+    study = make_known("ordinal", people=120, problems=9, strength=2.0).study
+    methods = ("problem-histogram", "answers-ridge", "crowdllm")
+    table = compare(study, tmp_path, methods, seeds=(0,), split="participant", known=(3, 6))
+    value = table[table["crowd_size"] == 0].set_index(["method", "metric"])["value"]
+    for method in ("answers-ridge", "crowdllm"):
+        assert value[method, "nll_known_6"] < value[method, "nll_known_3"] < value[method, "nll_known_0"]
+    assert ("problem-histogram", "nll_known_0") in value.index
+    assert ("problem-histogram", "nll_known_3") not in value.index
+    assert value["crowdllm", "known_scored"] == 24 * 3
+
+
+def test_answers_to_seen_problems_tell_those_to_unseen_ones(
+    make_known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts tell nothing here, but everybody leans the same way on all problems: who agreed before agrees again."""
+    few = partial(CrowdConfig, max_epochs=12, belief_width=1, prediction_draws=64, profile_penalties=(8.0,))
+    monkeypatch.setattr("crowdllm.methods.crowdllm.CrowdConfig", few)
+    study = make_known("ordinal", people=120, problems=10, strength=0.0).study
+    lean = np.random.default_rng(0).normal(size=120)[study.responses.participant_R]
+    noise = np.random.default_rng(1).normal(size=len(lean))
+    level = (lean[:, None] + 0.5 * noise[:, None] > np.array([-1.0, -0.3, 0.3, 1.0])).sum(axis=1)
+    study = replace(study, responses=replace(study.responses, values_RD=level[:, None].astype(float)))
+    table = compare(study, tmp_path, ("crowdllm",), seeds=(0,), known=(4,))
+    value = table[(table["crowd_size"] == 0) & (table["method"] == "crowdllm")].set_index("metric")["value"]
+    assert value["nll_known_4"] < value["nll_known_0"] - 0.2
+    assert value["nll_known_0"] == pytest.approx(value["nll"])
+    assert value["known_scored"] == 240
+
+
+@pytest.mark.parametrize(
+    "method", ["random", "problem-histogram", "embedding-ridge", "zero-shot", "svr", "crowdllm-paper", "crowdllm"]
+)
+def test_ballots_on_unseen_options_are_scored_for_every_method(
+    method: str, make_known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = partial(CrowdConfig, max_epochs=2, belief_width=2, prediction_draws=8)
+    monkeypatch.setattr("crowdllm.methods.crowdllm.CrowdConfig", few)
+    known = make_known("ballot", people=40, problems=3, same_options=True)
+    table = compare(known.study, tmp_path, (method,), seeds=(0,), split="option", references=known.references)
+    value = table[(table["method"] == method) & (table["crowd_size"] == 50)].set_index("metric")["value"]
+    # four seen options and an unseen one per problem
+    assert 5 * value["mae"] == pytest.approx(4 * value["mae_seen"] + value["mae_unseen"])
+    assert value["answered"] == 1
+
+
+def test_votes_for_an_unseen_option_follow_the_references_that_know_it(make_known: Known, tmp_path: Path) -> None:
+    """References that tell the true shares of every option: with them the unseen ones are met better than at random."""
+    known = make_known("ballot", people=300, problems=4, same_options=True, strength=0.3, seed=2)
+    table = compare(
+        known.study, tmp_path, ("random", "zero-shot"), seeds=(0, 1, 2), split="option", references=known.references
+    )
+    mean = table.groupby(["method", "metric"])["value"].mean()
+    assert mean["zero-shot", "mae_unseen"] < 0.6 * mean["random", "mae_unseen"]
 
 
 def test_subsets_of_the_training_people_are_used(study: Study, tmp_path: Path) -> None:
@@ -285,6 +392,11 @@ def test_unknown_names_are_refused_before_anything_is_written(
         ({"train_fractions": ()}, "training fraction"),
         ({"methods": ("random", "random")}, "'random' is named twice"),
         ({"crowd_sizes": (20, 50, 20)}, "20 is named twice"),
+        ({"known": (3,), "split": "both"}, "known answers go with the split by participant or by problem, not by both"),
+        ({"known": (0,), "split": "participant"}, "at least one answer of each person must be known, not 0"),
+        ({"known": (3, 3), "split": "participant"}, "3 is named twice"),
+        ({"known": (10,), "split": "participant"}, "no test person has more than 10 answers"),
+        ({"split": "option"}, "a split by option needs ballots"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_anything_is_written(
@@ -346,22 +458,31 @@ def test_the_identity_file_says_what_the_folder_is_for(study: Study, tmp_path: P
 # --- a real data set ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_offensiveness_gives_the_rows_of_the_protocol(tmp_path: Path) -> None:
-    """PROTOCOL, split `problem`: random (crowd of 20) 1.26 / 1.41 / .60 / 1.30, pooled .59 / .75 / .855 / .65."""
+    """PROTOCOL, split `problem`: random (crowd of 20) 1.26 / 1.41 / .60 / 1.30, pooled .59 / .75 / .855 / .65,
+    GPT-4 zero-shot .72 / 1.00 / .64 / .88 and in six personas .55 / .73 / .84 / .585."""
     from crowdllm.datasets import load_dataset
     from crowdllm.errors import DataUnavailableError
+    from crowdllm.experiments.personas import with_personas
+    from crowdllm.experiments.sources import Opened, open_references
 
     try:
         data = load_dataset("offensiveness")
     except DataUnavailableError as error:
         pytest.skip(str(error))
-    comparison = Comparison(("random", "pooled"), seeds=(0, 1), crowd_sizes=(20, 1000))
-    table = run_comparison(data, "offensiveness", None, comparison, tmp_path)
+    methods = ("random", "pooled", "zero-shot", "multi-persona")
+    opened = Opened(data, "offensiveness", dataset="offensiveness")
+    references = with_personas(opened, open_references(opened, "gpt4"), methods)
+    comparison = Comparison(methods, seeds=(0, 1), crowd_sizes=(20, 1000))
+    table = run_comparison(data, "offensiveness", references, comparison, tmp_path)
     mean = table.groupby(["method", "crowd_size", "metric"])["value"].mean()
     metrics = ("mae", "rmse", "cosine", "avg_wd")
     for (method, size), published, margins in (
         (("random", 20), (1.26, 1.41, 0.60, 1.30), (0.06, 0.06, 0.02, 0.06)),
         (("pooled", 1000), (0.59, 0.75, 0.855, 0.65), (0.03, 0.04, 0.015, 0.03)),
+        (("zero-shot", 1000), (0.72, 1.00, 0.64, 0.88), (0.06, 0.08, 0.03, 0.06)),
+        (("multi-persona", 1000), (0.55, 0.73, 0.84, 0.585), (0.04, 0.05, 0.02, 0.04)),
     ):
         for metric, value, margin in zip(metrics, published, margins, strict=True):
             assert mean[method, size, metric] == pytest.approx(value, abs=margin)

@@ -21,7 +21,7 @@ def test_the_demo_study_says_that_nobody_in_it_is_real() -> None:
 def test_the_demo_writes_a_comparison_a_model_a_crowd_decisions_and_a_picture(tmp_path: Path) -> None:
     result = demo.run_demo(tmp_path / "demo")
     assert all(path.exists() for path in result.written)
-    assert {path.suffix for path in result.written} == {"", ".csv", ".parquet", ".svg", ".png"}
+    assert {path.suffix for path in result.written} == {"", ".csv", ".svg", ".png"}
     means = result.summary[result.summary["crowd_size"] > 0].set_index(["method", "metric"])["mean"]
     for metric in ("mae", "avg_wd"):
         assert means["human-floor", metric] < means["crowdllm", metric] < means["pooled", metric]

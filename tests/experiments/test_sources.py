@@ -94,3 +94,53 @@ def test_the_same_source_twice_is_refused(folder: Path) -> None:
     (folder / "references.csv").write_text("problem,k1\nfocus,4\n")
     with pytest.raises(ConfigError, match="'recorded' is named twice"):
         open_references(open_study(str(folder)), "recorded,recorded")
+
+
+# --- several named sources in a folder ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def named(folder: Path) -> Path:
+    (folder / "references.csv").write_text("problem,k1\nfocus,4\n")
+    (folder / "references").mkdir()
+    for name, answer in (("gpt", 2), ("llama", 3)):
+        (folder / "references" / f"{name}.csv").write_text(f"problem,decision\nfocus,{answer}\n")
+    (folder / "references" / "gpt.json.part").write_text("not a table")
+    return folder
+
+
+def test_every_table_in_the_folder_is_a_source_of_its_name(named: Path) -> None:
+    opened = open_study(str(named))
+    assert reference_names(opened) == ["recorded", "gpt", "llama"]
+    found = open_references(opened, "llama,gpt")
+    assert found is not None
+    assert found.names == ("llama", "gpt")
+    assert [source.values_TKD[0, 0, 0] for source in found.sources] == [2, 1]
+    features = found.features(opened.study.response_type, opened.study.problems)[1]
+    assert {name.partition(":")[0].partition("?")[0] for name in features} == {"llama", "gpt"}
+
+
+def test_all_is_every_source_and_the_default_is_the_recorded_one_or_all(named: Path) -> None:
+    opened = open_study(str(named))
+    everything, default = open_references(opened, "all"), open_references(opened, None)
+    assert everything is not None
+    assert everything.names == ("recorded", "gpt", "llama")
+    assert default is not None
+    assert default.names == ("recorded",)
+    (named / "references.csv").unlink()
+    without = open_references(open_study(str(named)), None)
+    assert without is not None
+    assert without.names == ("gpt", "llama")
+
+
+def test_two_tables_of_one_name_are_refused(named: Path) -> None:
+    (named / "references" / "recorded.csv").write_text("problem,decision\nfocus,2\n")
+    with pytest.raises(ConfigError, match=r"references\.csv and .*recorded\.csv are both called 'recorded'"):
+        reference_names(open_study(str(named)))
+
+
+@pytest.mark.parametrize("name", ["all.csv", "none.csv", "a,b.csv", " x.csv", "a\x1b.csv"])
+def test_names_that_cannot_be_said_are_refused(named: Path, name: str) -> None:
+    (named / "references" / name).write_text("problem,decision\nfocus,2\n")
+    with pytest.raises(ConfigError, match="rename it"):
+        reference_names(open_study(str(named)))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from crowdllm.errors import Finding, StudyError
-from crowdllm.llm.protocol import Prompt
+from crowdllm.llm.protocol import Prompt, Request, Sampling
 from crowdllm.llm.recorded import RecordedBackend
 
 GOOD = "problem,decision,k1,k2,p1,p2,p3\na,3,2,2,20,30,50\nb,1,,1,,,\nc,,,,0.2,0.3,0.5\n"
@@ -30,15 +30,22 @@ def refused(tmp_path: Path, content: str | bytes, name: str = "refs.csv") -> lis
 def test_answers_and_shares_are_read(tmp_path: Path) -> None:
     backend = RecordedBackend.read(write(tmp_path, GOOD))
     assert (backend.name, backend.draws) == ("refs", 3)
-    assert backend.texts == {"a": ("3", "2", "2"), "b": ("1", "1"), "c": ()}
+    assert backend.texts == {"a": ("3", "2", "2"), "b": ("1", "", "1"), "c": ()}
     assert backend.shares == {"a": (0.2, 0.3, 0.5), "c": pytest.approx((0.2, 0.3, 0.5))}
 
 
 def test_a_problem_without_a_row_gets_no_answer(tmp_path: Path) -> None:
     backend = RecordedBackend.read(write(tmp_path, GOOD), "gpt")
-    answers = list(backend.ask([Prompt("x", "?"), Prompt("a", "?")], 2))
+    requests = [Request(Prompt("x", "?"), (0, 1)), Request(Prompt("a", "?"), (0, 1))]
+    answers = list(backend.ask(requests, Sampling()))
     assert backend.name == "gpt"
-    assert [(a.texts, a.shares) for a in answers] == [((), ()), (("3", "2"), (0.2, 0.3, 0.5))]
+    assert [(a.draws, a.texts, a.shares) for a in answers] == [((), (), ()), ((0, 1), ("3", "2"), (0.2, 0.3, 0.5))]
+
+
+def test_an_empty_cell_is_a_draw_that_is_not_there_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
+    backend = RecordedBackend.read(write(tmp_path, GOOD))
+    (answer,) = backend.ask([Request(Prompt("b", "?"), (0, 1, 2, 3))], Sampling())
+    assert (answer.draws, answer.texts) == ((0, 2), ("1", "1"))
 
 
 def test_a_parquet_table_reads_the_same(tmp_path: Path) -> None:

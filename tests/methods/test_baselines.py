@@ -144,6 +144,27 @@ def test_resampled_ballots_are_whole_ballots_of_real_people() -> None:
     assert values[:, 0].mean() == pytest.approx(2 / 3, abs=0.0134)
 
 
+def test_responses_mean_nothing_for_a_problem_with_other_options() -> None:
+    study = study_of(Choice(2), [(0, [0]), (0, [1])], ["a"], (("k", "l"),))
+    other = replace(study, problems=replace(study.problems, options=(("k", "n"),)))
+    for method in ("pooled", "problem-histogram"):
+        simulator = get_method(method)(study, None, "tfidf", 0)
+        assert np.isnan(simulated(simulator, other, 0)).all()
+        assert not np.isnan(simulated(simulator, study, 0)).any()
+        np.testing.assert_allclose(probabilities(simulator, other), 0.5)
+
+
+@pytest.mark.parametrize("method", ["pooled", "problem-histogram"])
+def test_ballots_are_filled_up_with_unseen_options_all_equally_likely(method: str) -> None:
+    """Two of the ballots lack a pick and one lacks both; C, D and E are new. Each is met (1/3 + 1/3 + 2/3) / 3."""
+    rows = [(0, [1.0, 0, 0, 0, 0]), (0, [0.0, 1, 0, 0, 0]), (0, [0.0] * 5)]
+    study = study_of(Ballot(2, 2, 5), rows, ["a"], (("A", "B"),))
+    whole = replace(study, problems=replace(study.problems, options=(("A", "B", "C", "D", "E"),)))
+    values = simulated(get_method(method)(study, None, "tfidf", 0), whole, 0)
+    assert set(values.sum(axis=1)) == {2.0}
+    np.testing.assert_allclose(values.mean(axis=0), [1 / 3, 1 / 3, 4 / 9, 4 / 9, 4 / 9], atol=0.0142)
+
+
 # --- zero-shot --------------------------------------------------------------------------------------------------
 
 

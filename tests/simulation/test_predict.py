@@ -13,7 +13,7 @@ import torch
 from crowdllm.belief.crowd_model import fit_crowd
 from crowdllm.data.profiles import Profiles
 from crowdllm.responses.protocol import as_torch
-from crowdllm.simulation.predict import level_probabilities, log_scores
+from crowdllm.simulation.predict import level_probabilities, log_scores, prior_noise
 
 Known = Callable[..., Any]
 
@@ -79,3 +79,25 @@ def test_scores_do_not_depend_on_who_else_is_scored(make_known: Known, fast_conf
     mine = study.responses.participant_R == 7
     alone = study.subset(np.arange(5), np.array([7]))
     np.testing.assert_allclose(log_scores(model, model.items, alone.profiles, alone.responses, 0), whole[mine])
+
+
+def test_given_draws_of_the_noise_are_averaged_over(make_known: Known, fast_config: Known) -> None:
+    """Two draws per person: the mean of the probabilities under each alone."""
+    study = make_known("ordinal", people=20, problems=5).study
+    model = fit_crowd(study, None, fast_config(), 0)
+    arguments = (model, model.items, study.profiles, study.responses, 0)
+    noise_NJZ = np.random.default_rng(0).normal(size=(20, 2, 2))
+    one, two = (log_scores(*arguments, noise_NJZ[:, j : j + 1]) for j in range(2))
+    np.testing.assert_allclose(np.exp(log_scores(*arguments, noise_NJZ)), (np.exp(one) + np.exp(two)) / 2)
+    shares = [level_probabilities(*arguments, noise_NJZ[:, j : j + 1]) for j in range(2)]
+    np.testing.assert_allclose(level_probabilities(*arguments, noise_NJZ), np.mean(shares, axis=0))
+    assert np.abs(one - two).max() > 0.01
+
+
+def test_noise_from_the_prior_is_the_same_whether_given_or_drawn(make_known: Known, fast_config: Known) -> None:
+    study = make_known("ordinal", people=20, problems=5).study
+    model = fit_crowd(study, None, fast_config(), 0)
+    noise_NJZ = prior_noise(model, study.profiles, 7)
+    assert noise_NJZ.shape == (20, model.config.prediction_draws, model.config.belief_width)
+    given = log_scores(model, model.items, study.profiles, study.responses, 0, noise_NJZ)
+    np.testing.assert_array_equal(given, log_scores(model, model.items, study.profiles, study.responses, 7))

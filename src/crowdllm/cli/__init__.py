@@ -16,10 +16,13 @@ COMMANDS = {
     "new": "crowdllm.cli.new:new",
     "check": "crowdllm.cli.check:check",
     "datasets": "crowdllm.cli.datasets:datasets",
+    "references": "crowdllm.cli.references:references",
     "fit": "crowdllm.cli.fit:fit",
     "simulate": "crowdllm.cli.simulate:simulate",
+    "merge": "crowdllm.cli.merge:merge",
     "aggregate": "crowdllm.cli.aggregate:aggregate_command",
     "evaluate": "crowdllm.cli.evaluate:evaluate",
+    "reproduce": "crowdllm.cli.reproduce:reproduce",
     "demo": "crowdllm.cli.demo:demo",
 }
 

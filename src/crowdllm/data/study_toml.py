@@ -32,6 +32,10 @@
     levels = ["18-24", "25-34"]       # ordinal: needed, from low to high; categorical: optional
     label = "age"                     # optional: the column in words, for prompts and reports
 
+    [prices."gpt-4o-mini"]            # optional: what an LLM costs, per million tokens, in any currency
+    input = 0.15                      # for `crowdllm references` to tell the cost, and to stop at --max-cost
+    output = 0.60
+
 In the tables an empty cell is a missing value, or a question not answered; an empty ballot is written `|`.
 """
 
@@ -66,7 +70,9 @@ TOP_KEYS = (
     "files",
     "columns",
     "profile",
+    "prices",
 )
+PRICE_KEYS = ("input", "output")
 PROFILE_KEYS = ("kind", "levels", "label", "column")
 _WHOLE = ("min_picks", "max_picks", "budget", "step", "depth", "max_options")
 _REAL = ("low", "high", "center", "scale")
@@ -86,6 +92,7 @@ class StudySettings:
 
     options: the options of every problem, where they are the same for all.
     files: of FILES, the names that were given. columns: of ROLES, the names to look for.
+    prices: per model what a million input and output tokens cost.
     """
 
     title: str = ""
@@ -98,6 +105,7 @@ class StudySettings:
     files: Mapping[str, str] | None = None
     columns: Mapping[str, tuple[str, ...]] | None = None
     profile: tuple[ProfileSpec, ...] = ()
+    prices: Mapping[str, tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,7 @@ def settings_from_dict(raw: Mapping[str, Any], file: str = "", text: str = "") -
         files=_files(_table(raw, "files", place), place),
         columns=_columns(_table(raw, "columns", place), place),
         profile=_profile(_table(raw, "profile", place), place),
+        prices=_prices(_table(raw, "prices", place), place),
     )
     return settings, place.findings
 
@@ -251,6 +260,29 @@ def _columns(raw: Mapping[str, Any], place: _Place) -> dict[str, tuple[str, ...]
         else:
             columns[key] = tuple(name.strip() for name in names)
     return columns
+
+
+def _prices(raw: Mapping[str, Any], place: _Place) -> dict[str, tuple[float, float]]:
+    prices: dict[str, tuple[float, float]] = {}
+    for model, table in raw.items():
+        if not isinstance(table, Mapping):
+            place.error(
+                "must be a table", "prices", model, table, f"a line [prices.{toml_key(model)}], below it input = ..."
+            )
+            continue
+        before = len(place.findings)
+        where = f"prices.{model}"
+        for key in table:
+            if key not in PRICE_KEYS:
+                place.unknown("key", key, where, PRICE_KEYS)
+        for key in PRICE_KEYS:
+            value = table.get(key)
+            if not _is_number(value) or float(str(value)) < 0:
+                message = "the price is missing" if value is None else "must be a number of at least 0"
+                place.error(message, where, key, value, "what a million tokens cost, such as 0.15")
+        if len(place.findings) == before:
+            prices[model] = (float(table["input"]), float(table["output"]))
+    return prices
 
 
 def _response(raw: Any, place: _Place) -> tuple[ResponseType | None, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from io import StringIO
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from crowdllm.datasets import DATASETS
 from crowdllm.datasets.download import SourceFile, fetch_file, github
-from crowdllm.datasets.tables import read_text_table, require_columns
+from crowdllm.datasets.tables import read_text_table, require_columns, running_ids
 from crowdllm.errors import Finding, StudyError, UnknownNameError
 
 Array = NDArray[np.float64]
@@ -41,6 +41,7 @@ class RecordedDraws:
     distribution_TM: elicited shares of the levels, each row adding up to 1; None where none was asked for.
     unparsable, draws: how many of the T * K answers are NaN, and T * K.
     note: where the answers come from and what to know about them.
+    twins: (K,) ids of the participants whose own descriptions the personas were; empty where they are nobody's twin.
     """
 
     name: str
@@ -51,6 +52,7 @@ class RecordedDraws:
     unparsable: int
     draws: int
     note: str
+    twins: tuple[str, ...] = ()
 
 
 RATINGS = SourceFile(
@@ -250,7 +252,9 @@ def _votes(name: str) -> RecordedDraws:
             values_KD[draw, np.asarray(picks, dtype=np.int64) - 1] = 1.0
     published = file.path.removeprefix("zurich_voting/")
     note = f"{what}; GitHub ethz-coss/LLM_voting, {published}; told a budget of 50,000 CHF"
-    return _draws(name, mode, pd.Series(["zurich_2023"]), values_KD[None], None, note)
+    drawn = _draws(name, mode, pd.Series(["zurich_2023"]), values_KD[None], None, note)
+    # the files number their agents as the voters' table does, whose rows the study's participants are
+    return replace(drawn, twins=tuple(running_ids(len(ballots)))) if mode == "persona" else drawn
 
 
 def _own(name: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Three measures:
 - `coherence`: root mean squared difference between the human and the simulated inter-problem correlation,
   over the pairs of problems (off the diagonal) that enough people answered, on both sides;
 - `alpha_differences`: Cronbach's alpha of each scale, k / (k - 1) (1 - sum_j c_jj / sum_jl c_jl), simulated
-  minus human;
+  minus human; the scale of an item and its keying are columns of the problems (`scales_of`);
 - `dispersion`: simulated SD / human SD of the answers to a problem; 1 is right, below 1 is a crowd too much
   agreed.
 
@@ -20,9 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
+from crowdllm.data.tables import plain_number
 from crowdllm.errors import ConfigError, MismatchError
 from crowdllm.evaluation.histograms import variances
 from crowdllm.responses.protocol import Array, ResponseType
@@ -163,6 +166,58 @@ def alpha_differences(
             simulated = cronbach_alpha(simulated_NT[:, items], keying[items], low, high)
             out.append(ScaleAlpha(scale, len(items), human, simulated))
     return tuple(out)
+
+
+def scales_of(problems: Problems) -> tuple[list[str | None], Array] | None:
+    """Each problem's scale and keying, from its further columns `scale` and `keying`; None without a column `scale`.
+
+    Without a column `keying`, or where its cell is empty, a high answer means much of what the scale measures. Raises
+    ConfigError for a keying other than 1 and -1 of an item that belongs to a scale.
+    """
+    attributes = problems.attributes
+    if "scale" not in attributes.columns:
+        return None
+    names = [None if pd.isna(s) or not str(s).strip() else str(s).strip() for s in attributes["scale"]]
+    keying = np.ones(len(problems))
+    given = attributes["keying"] if "keying" in attributes.columns else [""] * len(problems)
+    for t, cell in enumerate(given):
+        text = "" if pd.isna(cell) else str(cell).strip()
+        number = plain_number(text) if text else 1.0
+        if names[t] and number not in (1.0, -1.0):
+            raise ConfigError(
+                f"problem {str(problems.ids[t])!r} has keying {text!r}: an item of a scale is keyed 1, or -1 where a "
+                "high answer means little of what the scale measures"
+            )
+        keying[t] = 1.0 if number is None else number
+    return names, keying
+
+
+def alpha_floor(
+    human_NT: Array, scale_T: Sequence[str | None], keying_T: ArrayLike, low: float, high: float,
+    crowd_size: int, seed: int, draws: int = 20,
+) -> float:  # fmt: skip
+    """What the mean absolute alpha difference over scales would still be for a crowd exactly like the humans.
+
+    Bootstrap over whole people, as in `coherence_floor`; NaN where no scale has an alpha. Raises ConfigError as there.
+    """
+    people = len(human_NT)
+    if people < 2 or crowd_size < 1 or draws < 1:
+        raise ConfigError(
+            f"the alpha floor needs 2 people, 1 simulated person and 1 draw, not {people}, {crowd_size}, {draws}"
+        )
+    rng = generator(seed, "alpha_floor")
+    crowd = max(2, round(crowd_size * (people - 1) / people))
+    found = []
+    for _ in range(draws):
+        fresh, perfect = (human_NT[rng.integers(people, size=size)] for size in (people - 1, crowd))
+        found.append(mean_alpha_difference(alpha_differences(fresh, perfect, scale_T, keying_T, low, high)))
+    return float(np.nanmean(found)) if not np.isnan(found).all() else np.nan
+
+
+def mean_alpha_difference(scales: Sequence[ScaleAlpha]) -> float:
+    """Mean absolute difference over the scales that have an alpha on both sides; NaN where none has."""
+    gaps = [abs(scale.difference) for scale in scales if not np.isnan(scale.difference)]
+    return float(np.mean(gaps)) if gaps else np.nan
 
 
 def dispersion(human: Responses, simulated: Responses, response_type: ResponseType, problem_count: int) -> float:

@@ -156,12 +156,20 @@ def human_floor(
     return Floor(average_rows(shapes), averaged, float(log_score), float(ranked_score))
 
 
-def vote_floor(test: Study, crowd_size: int | None = None, seed: int = 0, draws: int = 200) -> VoteMetrics:
+def vote_floor(
+    test: Study,
+    crowd_size: int | None = None,
+    seed: int = 0,
+    draws: int = 200,
+    only_TM: NDArray[np.bool_] | None = None,
+) -> VoteMetrics:
     """The floor of `vote_metrics` for ballots, points and rankings, averaged over problems and draws.
 
     Counts are those of as many voters as answered, whatever the crowd size; crowd_size = number of test
     voters is the row "other humans", None the row of true frequencies. Individual ballots have no floor here:
     how well one voter's ballot can be told is not known from the ballots.
+
+    only_TM: the options whose counts are compared; all that a problem has when None.
 
     Raises ConfigError as `human_floor`, and for response types that are no votes.
     """
@@ -169,16 +177,19 @@ def vote_floor(test: Study, crowd_size: int | None = None, seed: int = 0, draws:
     if is_scale(kind) or isinstance(kind, Choice):
         raise ConfigError(f"responses of type {kind.kind!r} are no ballots: use human_floor")
     voters_T = response_counts(test.responses, count)
+    width = test.responses.values_RD.shape[1]
+    counts_T1 = np.where(test.problems.option_counts > 0, test.problems.option_counts, width)[:, None]
+    present_TM = np.arange(width) < counts_T1 if only_TM is None else only_TM
     rows = []
     for draw in floor_draws(test, crowd_size, seed, draws):
         crowd = test.responses if draw.crowd is None else draw.crowd
-        for t in np.flatnonzero(voters_T >= 2):
+        for t in np.flatnonzero((voters_T >= 2) & present_TM.any(axis=1)):
             per_voter = []
             for responses in (draw.human, crowd):
                 mine = responses.take(responses.problem_R == t)
                 per_voter.append(option_totals(mine, kind, count)[t] / len(mine))
-            present = slice(0, test.problems.option_counts[t] or None)
-            rows.append(vote_metrics(voters_T[t] * per_voter[0][present], voters_T[t] * per_voter[1][present]))
+            human, simulated = (voters_T[t] * votes[present_TM[t]] for votes in per_voter)
+            rows.append(vote_metrics(human, simulated))
     return average_rows(rows)
 
 

@@ -1,9 +1,10 @@
 """Whether the crowd is right within groups, not only overall: `avg_wd` in each level of each profile column.
 
-A group is the people at one level of a categorical or ordinal column, or in one third of a numeric one;
-groups of fewer than 30 people are not scored. People whose value is missing belong to no group of that
-column. A smaller group has fewer answers per problem and so a higher floor: compare a group with its own
-floor, and the worst group by its excess over the floor, before reading a high value as bias.
+A group is the people at one level of a categorical or ordinal column, or in one third of a numeric one; groups of fewer
+than 30 people are not scored. People whose value is missing belong to no group of that column. A smaller group has
+fewer answers per problem and so a higher floor: compare a group with its own floor, and the worst group by its excess
+over the floor, before reading a high value as bias. The worst of many groups is some way above its floor by chance
+alone: `perfect_worst_excess` says how far.
 
 Shapes: N participants, T problems, M levels.
 """
@@ -19,12 +20,13 @@ from crowdllm.data.profiles import ProfileColumn, Profiles, require_same_columns
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.errors import MismatchError
-from crowdllm.evaluation.floor import human_floor
+from crowdllm.evaluation.floor import floor_draws, human_floor
 from crowdllm.evaluation.histograms import histograms, response_counts
 from crowdllm.evaluation.metrics import histogram_metrics
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.responses.protocol import Array
+from crowdllm.rng import seed_words
 
 MIN_PEOPLE = 30
 
@@ -83,11 +85,7 @@ def subgroup_wd(
     Raises MismatchError where the response type has no distance (choice, ballots, points, rankings), or where
     the crowd has other problems or profile columns.
     """
-    if not isinstance(human.response_type, Ordinal | Continuous):
-        raise MismatchError(
-            f"subgroup_wd needs a distance between responses; {human.response_type.kind!r} has none: "
-            "it is defined for ordinal and continuous responses"
-        )
+    _require_distance(human)
     if isinstance(crowd, Study):
         require_same_columns(human.profiles.columns, crowd.profiles.columns)
         if list(crowd.problems.ids) != list(human.problems.ids):
@@ -108,6 +106,45 @@ def subgroup_wd(
             target = crowd if crowd_N is None or not isinstance(crowd, Study) else _only(crowd, crowd_N == code)
             groups.append(_score(column.name, level, people, inside, target, seed, draws))
     return SubgroupReport(tuple(groups), too_small)
+
+
+def perfect_worst_excess(
+    human: Study, crowd_size: int, seed: int = 0, min_people: int = MIN_PEOPLE, draws: int = 20
+) -> float:
+    """The worst group's excess over its floor that a perfect crowd is expected to have, by chance; NaN without groups.
+
+    Each group is given its share of a crowd of `crowd_size` per problem, and fresh humans and a crowd of the same truth
+    are drawn `draws` times (see `crowdllm.evaluation.floor`), for one group independently of the others. Raises as
+    `subgroup_wd`.
+    """
+    _require_distance(human)
+    answered = np.unique(human.responses.participant_R)
+    kind, count = human.response_type, len(human.problems)
+    excess = []
+    for c, column in enumerate(human.profiles.columns):
+        levels, human_N, _ = _groups(column, c, human.profiles, np.zeros((0, 0)))
+        for code, level in enumerate(levels):
+            people = int((human_N[answered] == code).sum())
+            if people < min_people:
+                continue
+            inside = _only(human, human_N == code)
+            size = max(1, round(crowd_size * people / len(answered)))
+            group_seed = seed_words(seed, f"subgroup:{column.name}:{level}") % 2**31
+            distance = [
+                histogram_metrics(histograms(d.human, kind, count), histograms(d.crowd, kind, count), kind).avg_wd
+                for d in floor_draws(inside, size, group_seed, draws)
+                if d.crowd is not None
+            ]
+            excess.append(np.array(distance) - np.mean(distance))
+    return float(np.max(excess, axis=0).mean()) if excess else np.nan
+
+
+def _require_distance(human: Study) -> None:
+    if not isinstance(human.response_type, Ordinal | Continuous):
+        raise MismatchError(
+            f"subgroup_wd needs a distance between responses; {human.response_type.kind!r} has none: "
+            "it is defined for ordinal and continuous responses"
+        )
 
 
 def _groups(

@@ -4,7 +4,10 @@ One unit of work is (training fraction, seed, method); each is written to `parts
 command skips those that are there, so that a run which was stopped goes on. `metrics.csv` is their union in long form:
 dataset, split, train_fraction, references, method, crowd_size, aggregator, seed, metric, value.
 
-The metric `fit_seconds` is what fitting took on this machine. `problems` is how many test problems a row was scored on.
+`references` names the sources that the method was given: those that are not in persona, but for `multi-persona`, which
+is given those that are (`crowdllm.methods.references_for`). The metric `fit_seconds` is what fitting took on this
+machine. `problems` is how many test problems a row was scored on; for the others see `crowdllm.experiments.scores`,
+`people_scores` and `twin_scores`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +28,11 @@ from crowdllm.data.splits import SPLITS, Split
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
 from crowdllm.errors import ConfigError, CrowdLLMError, MismatchError, UnknownNameError
-from crowdllm.experiments.scores import Score, score_crowd, score_floor, score_people
-from crowdllm.methods import METHODS, get_method
+from crowdllm.experiments.score import Score
+from crowdllm.experiments.scores import score_crowd, score_floor, score_people
+from crowdllm.experiments.split_references import split_references
+from crowdllm.experiments.twin_scores import require_answers, score_known
+from crowdllm.methods import METHODS, get_method, references_for
 from crowdllm.profiles.generator import ProfileGenerator
 from crowdllm.reference import References
 
@@ -34,13 +40,19 @@ COLUMNS = [
     "dataset", "split", "train_fraction", "references", "method", "crowd_size", "aggregator", "seed", "metric", "value",
 ]  # fmt: skip
 FLOOR = "human-floor"
+ALL = "all"
 POOL = 1000
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared on what. `embedding` serves every method that uses one."""
+    """What is compared on what.
+
+    aggregators: names, or "all" for all that apply to the responses. embedding: serves every method that uses one.
+    known: with the splits by participant and by problem, how many answers of each test person may be known when others
+    are predicted, such as (5, 10); see `crowdllm.experiments.twin_scores`.
+    """
 
     methods: tuple[str, ...]
     split: str = "problem"
@@ -50,11 +62,12 @@ class Comparison:
     aggregators: tuple[str, ...] = ("mean",)
     embedding: str = TFIDF
     test_fraction: float = 0.2
+    known: tuple[int, ...] = ()
 
     def check(self) -> None:
         """Raise the first error among names and sizes, before anything is computed."""
         known = (("method", self.methods, METHODS), ("split", (self.split,), SPLITS))
-        for what, names, valid in (*known, ("aggregator", self.aggregators, AGGREGATORS)):
+        for what, names, valid in (*known, ("aggregator", self.aggregators, [*AGGREGATORS, ALL])):
             for name in names:
                 if name not in valid:
                     raise UnknownNameError(what, name, valid)
@@ -63,7 +76,10 @@ class Comparison:
         for fraction in self.train_fractions or (0.0,):
             if not 0 < fraction <= 1:
                 raise ConfigError(f"a training fraction must lie above 0 and at most 1, not {fraction:g}")
-        for listed in (self.methods, self.seeds, self.crowd_sizes, self.train_fractions, self.aggregators):
+        if min(self.known, default=1) < 1:
+            raise ConfigError(f"at least one answer of each person must be known, not {min(self.known)}")
+        listed_all = (self.methods, self.seeds, self.crowd_sizes, self.train_fractions, self.aggregators, self.known)
+        for listed in listed_all:
             twice = [entry for i, entry in enumerate(listed) if entry in listed[:i]]
             if twice:
                 raise ConfigError(f"{twice[0]!r} is named twice; name it once, or it would count twice in the averages")
@@ -79,11 +95,11 @@ def run_comparison(
     Raises CrowdLLMError where `out` holds a comparison of another study, split or setting.
     """
     comparison.check()
-    idle = [a for a in comparison.aggregators if a not in applicable(study.response_type)]
-    if note and idle and comparison.aggregators != ("mean",):
-        note(f"left out, since they do not apply to {study.response_type.kind} responses: {', '.join(idle)}")
-    label = "+".join(references.names) if references else "none"
-    _claim(out, study, name, references, label, comparison)
+    comparison = _with_aggregators(comparison, study, note)
+    common = references_for("", references)
+    first = study.split(comparison.split, comparison.test_fraction, comparison.seeds[0], comparison.train_fractions[0])
+    require_answers(first, comparison.known)  # what cannot be split is refused before anything is written
+    _claim(out, study, name, common, _label(common), comparison)
     units = [
         (fraction, seed, method)
         for fraction in comparison.train_fractions
@@ -95,14 +111,17 @@ def run_comparison(
     for done, (fraction, seed, method) in enumerate(units):
         if progress:
             progress(f"{method}, seed {seed}, training {fraction:.0%}", done, len(units))
-        part = out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+        part = _part(out, comparison, fraction, seed, method)
+        label = _label(references_for(method, references))
         if part.exists():
+            _require_references(part, label)
             continue
         if split is None or current != (fraction, seed):
             split = study.split(comparison.split, comparison.test_fraction, seed, fraction)
             current = (fraction, seed)
+            require_answers(split, comparison.known)
         try:
-            scores = list(_run_unit(split, references, comparison, method, seed))
+            scores = list(_run_unit(split, references_for(method, references), comparison, method, seed))
         except MismatchError as error:
             if note:
                 note(f"{method} left out: {error}")
@@ -115,26 +134,58 @@ def run_comparison(
     return _collect(out, comparison)
 
 
+def _with_aggregators(comparison: Comparison, study: Study, note: Callable[[str], None] | None) -> Comparison:
+    """The comparison with the aggregators that apply to these responses; `note` says which were named and do not."""
+    fit = applicable(study.response_type)
+    if ALL in comparison.aggregators:
+        return replace(comparison, aggregators=tuple(fit))
+    idle = [a for a in comparison.aggregators if a not in fit]
+    if note and idle and comparison.aggregators != ("mean",):
+        note(f"left out, since they do not apply to {study.response_type.kind} responses: {', '.join(idle)}")
+    return comparison
+
+
+def _label(references: References | None) -> str:
+    return "+".join(references.names) if references else "none"
+
+
+def _part(out: Path, comparison: Comparison, fraction: float, seed: int, method: str) -> Path:
+    return out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+
+
+def _require_references(part: Path, label: str) -> None:
+    """Raise CrowdLLMError where a part that is there comes from other references than the method is given now."""
+    held = pd.read_csv(part, nrows=1, dtype={"references": str}, keep_default_na=False)["references"]
+    if len(held) and held[0] != label:
+        raise CrowdLLMError(
+            f"{part} was made with the references {held[0]}, not {label}; give another --out, or delete that file"
+        )
+
+
 def _run_unit(
     split: Split, references: References | None, comparison: Comparison, method: str, seed: int
 ) -> Iterator[Score]:
-    sizes, aggregators = comparison.crowd_sizes, comparison.aggregators
+    sizes, aggregators, unseen = comparison.crowd_sizes, comparison.aggregators, split.unseen_TM
+    recruits = max(POOL, *sizes)
     if method == FLOOR:
-        yield from score_floor(split.test, sizes, aggregators, seed)
+        yield from score_floor(split.test, sizes, aggregators, seed, unseen, recruits)
         return
+    for_training, for_test = split_references(references, split)
     started = time.perf_counter()
-    simulator = get_method(method)(split.train, references, comparison.embedding, seed)
+    simulator = get_method(method)(split.train, for_training, comparison.embedding, seed)
     yield Score(0, "", "fit_seconds", time.perf_counter() - started)
     recruiter = simulator.generator or ProfileGenerator.fit(split.train.profiles, seed=seed)
-    crowd = recruiter.recruit(max(POOL, *sizes), seed)
+    crowd = recruiter.recruit(recruits, seed)
     for size in sizes:
-        yield from score_crowd(simulator, split.test, references, crowd, size, aggregators, seed)
-    yield from score_people(simulator, split.test, references, seed)
+        yield from score_crowd(simulator, split.test, for_test, crowd, size, aggregators, seed, unseen)
+    yield from score_people(simulator, split.test, for_test, seed)
+    if comparison.known:
+        yield from score_known(simulator, split, for_training, for_test, comparison.known, seed)
 
 
 def _collect(out: Path, comparison: Comparison) -> pd.DataFrame:
     wanted = [
-        out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+        _part(out, comparison, fraction, seed, method)
         for fraction in comparison.train_fractions
         for seed in comparison.seeds
         for method in (*comparison.methods, FLOOR)
@@ -160,6 +211,7 @@ def _claim(
         "test_fraction": comparison.test_fraction,
         "crowd_sizes": list(comparison.crowd_sizes),
         "aggregators": list(comparison.aggregators),
+        "known": list(comparison.known),
     }
     path = out / "comparison.json"
     if path.exists():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 BACKENDS = {
+    "openai": "crowdllm.llm.openai:OpenAIBackend",
     "recorded": "crowdllm.llm.recorded:RecordedBackend",
     "scripted": "crowdllm.llm.scripted:ScriptedBackend",
+    "transformers": "crowdllm.llm.transformers:TransformersBackend",
 }

@@ -2,8 +2,9 @@
 
 Columns: `problem`; answers as `decision` and/or `k1`, `k2`, ... (texts or numbers, parsed like an LLM's own); and,
 where the LLM gave a distribution, `p1`..`pM`, one per level (or option) in order, in percent or shares (normalised).
-A row whose shares do not add up to 100 or 1 (within 2 %) is refused with its number. A problem with fewer options than
-others leaves its last shares empty. Other columns are not read.
+An empty cell is a draw that is not there; the others keep their numbers. A row whose shares do not add up to 100 or 1
+(within 2 %) is refused with its number. A problem with fewer options than others leaves its last shares empty. Other
+columns are not read.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 
 from crowdllm.data.tables import Table, plain_number, read_table
 from crowdllm.errors import Finding, StudyError
-from crowdllm.llm.protocol import Answer, Prompt
+from crowdllm.llm.protocol import Answer, Request, Sampling
 
 
 @dataclass(frozen=True)
 class RecordedBackend:
-    """The answers in a table; problems it does not hold get none."""
+    """The answers in a table, "" for draws that are not there; problems it does not hold get none."""
 
     name: str
     texts: dict[str, tuple[str, ...]]
@@ -42,10 +43,20 @@ class RecordedBackend:
             raise StudyError(findings)
         return _from_table(table, name or path.stem)
 
-    def ask(self, prompts: Sequence[Prompt], draws: int) -> Iterator[Answer]:
-        for prompt in prompts:
-            texts = self.texts.get(prompt.problem_id, ())
-            yield Answer(prompt, texts[:draws], self.shares.get(prompt.problem_id, ()))
+    @property
+    def identity(self) -> str:
+        return f"recorded:{self.name}"
+
+    @property
+    def scores(self) -> bool:
+        return bool(self.shares)
+
+    def ask(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+        for request in requests:
+            texts = self.texts.get(request.prompt.problem_id, ())
+            draws = tuple(k for k in request.draws if k < len(texts) and texts[k])
+            shares = self.shares.get(request.prompt.problem_id, ())
+            yield Answer(request.prompt, draws, tuple(texts[k] for k in draws), shares)
 
 
 def _from_table(table: Table, name: str) -> RecordedBackend:
@@ -60,7 +71,10 @@ def _from_table(table: Table, name: str) -> RecordedBackend:
         if not problem.strip() or problem in texts:
             message = "this problem has two rows" if problem in texts else "an empty problem id"
             findings.append(Finding("error", message, table.name, row, "problem", problem))
-        texts[problem] = tuple(table.columns[c][r] for c in draws if table.columns[c][r].strip())
+        cells = [table.columns[c][r] if table.columns[c][r].strip() else "" for c in draws]
+        while cells and not cells[-1]:
+            cells.pop()
+        texts[problem] = tuple(cells)
         given = [table.columns[c][r].strip() for c in levels]
         while given and not given[-1]:  # a problem with fewer options than others
             given.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from crowdllm.llm.protocol import Answer, Prompt
+from crowdllm.llm.protocol import Answer, Prompt, Request, Sampling
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,21 @@ class ScriptedBackend:
     script: Callable[[Prompt, int], str] | Mapping[str, Sequence[str]]
     name: str = "scripted"
 
-    def ask(self, prompts: Sequence[Prompt], draws: int) -> Iterator[Answer]:
-        for prompt in prompts:
+    @property
+    def identity(self) -> str:
+        return f"scripted:{self.name}"
+
+    @property
+    def scores(self) -> bool:
+        return False
+
+    def ask(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Answer]:
+        for request in requests:
             if callable(self.script):
-                yield Answer(prompt, tuple(self.script(prompt, k) for k in range(draws)))
+                draws = request.draws
+                texts = tuple(self.script(request.prompt, k) for k in draws)
             else:
-                yield Answer(prompt, tuple(self.script.get(prompt.problem_id, ())[:draws]))
+                known = self.script.get(request.prompt.problem_id, ())
+                draws = tuple(k for k in request.draws if k < len(known))
+                texts = tuple(known[k] for k in draws)
+            yield Answer(request.prompt, draws, texts)

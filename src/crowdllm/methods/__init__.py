@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from crowdllm.methods.protocol import Fit, Simulator
+from typing import TYPE_CHECKING
+
+from crowdllm.methods.protocol import Fit, KnowsAnswers, Simulator
 from crowdllm.registry import lookup
+
+if TYPE_CHECKING:
+    from crowdllm.reference import References
 
 METHODS = {
     "random": "crowdllm.methods.random:fit",
@@ -12,11 +17,21 @@ METHODS = {
     "tfidf-ridge": "crowdllm.methods.ridge:fit_tfidf",
     "embedding-ridge": "crowdllm.methods.ridge:fit_embedding",
     "embedding-references-ridge": "crowdllm.methods.ridge:fit_embedding_references",
+    "svr": "crowdllm.methods.svr:fit",
+    "catboost": "crowdllm.methods.catboost:fit",
+    "answers-ridge": "crowdllm.methods.answers_ridge:fit",
+    "answers-catboost": "crowdllm.methods.answers_catboost:fit",
     "zero-shot": "crowdllm.methods.zero_shot:fit",
+    "multi-persona": "crowdllm.methods.multi_persona:fit",
+    "self-consistency": "crowdllm.methods.self_consistency:fit",
     "vae": "crowdllm.methods.crowdllm_paper:fit_without_llm",
     "crowdllm-paper": "crowdllm.methods.crowdllm_paper:fit",
     "crowdllm": "crowdllm.methods.crowdllm:fit",
 }
+
+MADE_FOR = {"multi-persona": "persona", "self-consistency": "samples"}
+"""The mode of reference sources (see `Reference`) that a method is made for; methods not named here take any but
+persona."""
 
 
 def get_method(name: str) -> Fit:
@@ -25,4 +40,18 @@ def get_method(name: str) -> Fit:
     return fit
 
 
-__all__ = ["METHODS", "Fit", "Simulator", "get_method"]
+def references_for(name: str, references: References | None) -> References | None:
+    """The sources that a method is given of those at hand; None for none.
+
+    Methods made for one mode get the sources of that mode, the others those that are not in persona. Where there are
+    none of these it is all of them: whoever names nothing but personas means them, and a method that cannot do without
+    another mode says so itself.
+    """
+    if references is None or not references.sources:
+        return None
+    wanted = MADE_FOR.get(name)
+    kept = tuple(s for s in references.sources if (s.mode == wanted if wanted else s.mode != "persona"))
+    return type(references)(kept or references.sources)
+
+
+__all__ = ["MADE_FOR", "METHODS", "Fit", "KnowsAnswers", "Simulator", "get_method", "references_for"]

@@ -14,6 +14,7 @@ from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.methods.protocol import Array, Progress
+from crowdllm.methods.twins import TwinSimulator, twin_posterior
 from crowdllm.profiles.generator import ProfileGenerator
 from crowdllm.reference import References
 from crowdllm.simulation.decide import simulate_pairs
@@ -36,6 +37,13 @@ class CrowdSimulator:
     ) -> Array:  # fmt: skip
         items = self.model.make_items(problems, references)
         return simulate_pairs(self.model, items, crowd, participant_R, problem_R, seed)
+
+    def knowing(
+        self, problems: Problems, references: References | None, people: Profiles, known: Responses, seed: int
+    ) -> TwinSimulator:
+        """The digital twins of these people; the known answers may be to any problems, seen in training or not."""
+        items = self.model.make_items(problems, references)
+        return TwinSimulator(self.model, people.ids, twin_posterior(self.model, items, people, known))
 
     def level_probabilities(
         self,

@@ -18,4 +18,5 @@ def fit(
     if train.response_type.has_options and len(set(train.problems.options)) > 1:
         raise MismatchError("the method 'pooled' needs the same options in every problem; leave it out for this study")
     pool = np.arange(len(train.responses))
-    return ResamplingSimulator(train.response_type, train.responses.values_RD, {"": pool})
+    options = train.problems.options[0] if len(train.problems) else ()
+    return ResamplingSimulator(train.response_type, train.responses.values_RD, {"": pool}, {"": options})

@@ -16,4 +16,5 @@ def fit(
     order = np.argsort(train.responses.problem_R, kind="stable")
     cuts = np.searchsorted(train.responses.problem_R[order], np.arange(len(train.problems) + 1))
     pools = {f"id:{i}": order[cuts[t] : cuts[t + 1]] for t, i in enumerate(train.problems.ids)}
-    return ResamplingSimulator(train.response_type, train.responses.values_RD, pools)
+    options = {f"id:{i}": o for i, o in zip(train.problems.ids, train.problems.options, strict=True)}
+    return ResamplingSimulator(train.response_type, train.responses.values_RD, pools, options)

@@ -6,7 +6,7 @@ Shapes: T problems, N participants, R pairs, D response width, M levels or optio
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,17 @@ class Simulator(Protocol):
         seed: int,
     ) -> Array | None:
         """(R,) log probability of each response; None where the method gives none."""
+        ...
+
+
+@runtime_checkable
+class KnowsAnswers(Protocol):
+    """A fitted method that can use some answers of the people it is asked about: their digital twins."""
+
+    def knowing(
+        self, problems: Problems, references: References | None, people: Profiles, known: Responses, seed: int
+    ) -> Simulator:
+        """The same method for exactly these people, in this order, given their answers `known` to some problems."""
         ...
 
 

@@ -1,5 +1,9 @@
 """A simulator that repeats whole training responses: legal by construction, with their exact joint distribution.
 
+A response means nothing for a problem with other options than those it was given to, which then has no answer. Ballots
+are an exception where a problem has the training options and further ones behind them (the split by option): a ballot
+with fewer picks than the rules ask for is filled up with further options, all equally likely.
+
 Shapes: T problems, R pairs, D response width, M levels or options.
 """
 
@@ -18,8 +22,11 @@ from crowdllm.data.responses import Responses
 from crowdllm.methods.protocol import log_given
 from crowdllm.methods.shares import floored
 from crowdllm.reference import References
+from crowdllm.responses.ballot import Ballot
 from crowdllm.responses.protocol import Array, ResponseType
 from crowdllm.rng import stable_keys, uniforms
+
+NONE: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -27,17 +34,25 @@ class ResamplingSimulator:
     """For each problem a list of training responses to draw from.
 
     pools: rows of `values_PD` per key; the key of a problem is its id, or "" where one pool serves all.
+    options: the options that the responses of each pool were given to, by the same keys.
     A problem without a pool gets NaN.
     """
 
     response_type: ResponseType
     values_PD: Array
     pools: dict[str, NDArray[np.int64]]
+    options: dict[str, tuple[str, ...]]
     generator: ClassVar[None] = None
 
-    def _pool(self, problem_id: object) -> NDArray[np.int64]:
-        empty = np.zeros(0, dtype=np.int64)
-        return self.pools.get("", self.pools.get(f"id:{problem_id}", empty))
+    def _pool(self, problem_id: object, options: tuple[str, ...]) -> NDArray[np.int64]:
+        key = "" if "" in self.pools else f"id:{problem_id}"
+        asked = self.options.get(key, ())
+        further = isinstance(self.response_type, Ballot) and asked == options[: len(asked)]
+        return self.pools.get(key, NONE) if asked == options or further else NONE
+
+    def _new(self, problem_id: object, options: tuple[str, ...]) -> int:
+        """How many options the problem has beyond those that the responses were given to."""
+        return len(options) - len(self.options.get("" if "" in self.pools else f"id:{problem_id}", options))
 
     def simulate(
         self, problems: Problems, references: References | None, crowd: Profiles,
@@ -46,14 +61,19 @@ class ResamplingSimulator:
         keys_T = stable_keys(problems.ids)
         noise = uniforms(seed, "resample", stable_keys(crowd.ids)[participant_R], keys_T[problem_R])[:, 0]
         values = np.full((len(problem_R), self.values_PD.shape[1]), np.nan)
-        pools = [self._pool(i) for i in problems.ids]
+        pools = [self._pool(i, o) for i, o in zip(problems.ids, problems.options, strict=True)]
         sizes = np.array([len(p) for p in pools])
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
         known = sizes[problem_R] > 0
         place = first[problem_R] + np.floor(noise * sizes[problem_R]).astype(np.int64)
         if known.any():
             values[known] = self.values_PD[np.concatenate(pools)[place[known]]]
-        return values
+        new_T = np.array([self._new(i, o) for i, o in zip(problems.ids, problems.options, strict=True)], dtype=np.int64)
+        if not known.any() or not isinstance(self.response_type, Ballot) or not new_T.any():
+            return values
+        people, keys = stable_keys(crowd.ids)[participant_R], keys_T[problem_R]
+        race = uniforms(seed, "resample:new", people, keys, values.shape[1])
+        return _filled(values, race, problems.option_counts[problem_R], new_T[problem_R], self.response_type.min_picks)
 
     def level_probabilities(
         self,
@@ -68,7 +88,7 @@ class ResamplingSimulator:
         levels = self.response_type.summary_width(widest(problems, self.response_type))
         shares = np.full((len(problems), levels), np.nan)
         for t, identity in enumerate(problems.ids):
-            pool = self._pool(identity)
+            pool = self._pool(identity, problems.options[t])
             if len(pool):
                 shares[t] = self.response_type.summarise(self.values_PD[pool])
         return floored(shares, problems.option_counts)[responses.problem_R]
@@ -82,3 +102,14 @@ class ResamplingSimulator:
         seed: int,
     ) -> Array | None:
         return log_given(self.level_probabilities(problems, references, people, responses, seed), responses)
+
+
+def _filled(
+    values_RM: Array, race_RM: Array, count_R: NDArray[np.int64], new_R: NDArray[np.int64], min_picks: int
+) -> Array:
+    """(R, M) ballots with at least `min_picks`, the lacking ones among the last `new_R` of each problem's options."""
+    column_M = np.arange(values_RM.shape[1])
+    last_RM = (column_M < count_R[:, None]) & (column_M >= (count_R - new_R)[:, None])
+    rank_RM = np.argsort(np.argsort(np.where(last_RM, race_RM, np.inf), axis=1), axis=1)
+    lacking_R1 = min_picks - values_RM.sum(axis=1, keepdims=True)
+    return np.where(last_RM & (rank_RM < lacking_R1), 1.0, values_RM)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.errors import ConfigError, MismatchError, UnparsableAnswerError
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.options import (
     NEG,
     beyond_options,
@@ -29,7 +30,6 @@ from crowdllm.responses.options import (
     mask_missing,
     mask_missing_array,
     positions,
-    read_answer,
     require_whole,
     split_list,
     total_variation,
@@ -79,6 +79,12 @@ class Ballot:
             f"Choose {self._how_many()} different options:\n{listed(options)}\nDo not explain.\n"
             "Answer format: Picks: #[number], #[number], ..."
         ) + (f" (or, for no option, Picks: {self._no_pick(options)})" if self.min_picks == 0 else "")
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        return (
+            f"Each chooses {self._how_many()} different options:\n{listed(options)}\nOf every 100 choices that such "
+            "people make, how many go to each option?"
+        )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
         def read(form: str) -> Array:
@@ -161,14 +167,18 @@ class Ballot:
         utility = mask_missing_array(params_BP[:, :options], option_count_B) + noise_BM
         size = np.full(len(params_BP), self.max_picks)
         if self._sizes() > 1:
-            sizes = np.arange(self.min_picks, self.max_picks + 1)
-            logits = np.where(sizes <= option_count_B[:, None], params_BP[:, options:], NEG)
-            share = np.exp(logits - logits.max(axis=1, keepdims=True))
-            below = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)[:, :-1]
-            size = self.min_picks + (uniforms_BW[:, :1] > below).sum(axis=1)
+            cuts_BS = self.size_cuts(params_BP[:, options:], option_count_B)
+            size = self.min_picks + (uniforms_BW[:, :1] > cuts_BS).sum(axis=1)
         size = np.minimum(size, option_count_B)
         rank = np.argsort(np.argsort(-utility, axis=1, kind="stable"), axis=1, kind="stable")
         return (rank < size[:, None]).astype(float)
+
+    def size_cuts(self, size_logits_BS: Array, option_count_B: NDArray[np.int64]) -> Array:
+        """(B, S - 1) a ballot has as many picks more than the least as cuts are below its first uniform."""
+        sizes = np.arange(self.min_picks, self.max_picks + 1)
+        logits = np.where(sizes <= option_count_B[:, None], size_logits_BS, NEG)
+        share = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)[:, :-1]
 
 
 def log_set_probability(logits_BM: torch.Tensor, chosen_BM: torch.Tensor, option_count_B: torch.Tensor) -> torch.Tensor:

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.errors import UnparsableAnswerError
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.options import (
     gumbel,
     listed,
     mask_missing,
     mask_missing_array,
     positions,
-    read_answer,
     require_whole,
     total_variation,
 )
@@ -50,6 +50,9 @@ class Choice:
 
     def instructions(self, options: Sequence[str] = ()) -> str:
         return f"Choose exactly one option:\n{listed(options)}\nDo not explain.\nAnswer format: Answer: #[number]"
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        return f"Each chooses exactly one option:\n{listed(options)}\nOf 100 such people, how many choose each option?"
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
         return read_answer(text, "choice", lambda form: self.read_cell(form, options), self.allowed(options))

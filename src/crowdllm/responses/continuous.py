@@ -21,7 +21,7 @@ from scipy.special import ndtri
 
 from crowdllm.data.tables import plain_number
 from crowdllm.errors import ConfigError, UnparsableAnswerError
-from crowdllm.responses.options import read_answer
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class Continuous:
 
     def instructions(self, options: Sequence[str] = ()) -> str:
         return f"Answer with {self.allowed()}. Do not explain.\nAnswer format: Answer: [number]"
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        return (
+            f"Each answers with {self.allowed()}.\nPut 100 such people in the order of their answers, from the lowest "
+            "to the highest. What do the 10th, 20th, 30th, 40th, 50th, 60th, 70th, 80th and 90th of them answer?"
+        )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
         return read_answer(text, "rating|number", self.read_cell, self.allowed())

@@ -7,7 +7,7 @@ itself a number. Several are separated by `|`, `;`, `,` or `>` (only `|` where a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,26 +36,6 @@ def require_whole(kind: str, **settings: object) -> None:
 def listed(options: Sequence[str]) -> str:
     """The options, numbered from 1, one per line, whatever line breaks stand in their texts."""
     return "\n".join(f"#{i + 1} {' '.join(text.split())}" for i, text in enumerate(options))
-
-
-def read_answer(text: str, label: str, read: Callable[[str], Array], allowed: str) -> Array:
-    """What `read` makes of an LLM's answer: as it stands, else without label, full stop, or brackets around.
-
-    Nothing else is taken away, so that an answer with anything more in it is refused (UnparsableAnswerError).
-    """
-    whole = text.strip()
-    match = re.match(rf"(?:{label}|answer|response)\s*[:=]\s*", whole, flags=re.IGNORECASE)
-    body = whole[match.end() :] if match else whole
-    unstopped = body.removesuffix(".").rstrip()
-    forms = [whole, body, unstopped]
-    if len(unstopped) > 1 and unstopped[0] + unstopped[-1] in ("[]", "()", '""', "''"):
-        forms.append(unstopped[1:-1].strip())
-    for form in dict.fromkeys(forms):
-        try:
-            return read(form)
-        except UnparsableAnswerError:
-            continue
-    raise UnparsableAnswerError(text, allowed)
 
 
 def positions(words: Sequence[str], options: Sequence[str], allowed: str) -> list[int]:

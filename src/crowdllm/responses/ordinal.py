@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from crowdllm.data.tables import plain_number
 from crowdllm.errors import ConfigError, UnparsableAnswerError
-from crowdllm.responses.options import read_answer
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.protocol import Array
 
 if TYPE_CHECKING:
@@ -70,12 +70,17 @@ class Ordinal:
         return ", ".join(self.levels)
 
     def instructions(self, options: Sequence[str] = ()) -> str:
+        numbers = all(plain_number(level) is not None for level in self.levels)
+        place = f"{self.levels[0]}-{self.levels[-1]}" if numbers else "one of these"
+        return f"Answer with one of: {self._scale_in_words()}. Do not explain.\nAnswer format: Rating: [{place}]"
+
+    def _scale_in_words(self) -> str:
         low, high = self.ends
         ends = f", where {self.levels[0]} means {low!r} and {self.levels[-1]} means {high!r}" if low and high else ""
-        return (
-            f"Answer with one of: {', '.join(self.levels)}{ends}. Do not explain.\n"
-            f"Answer format: Rating: [{self.levels[0]}-{self.levels[-1]}]"
-        )
+        return ", ".join(self.levels) + ends
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        return f"Each answers with one of: {self._scale_in_words()}.\nOf 100 such people, how many give each answer?"
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
         return read_answer(text, "rating", self.read_cell, self.allowed())

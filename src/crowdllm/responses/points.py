@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.errors import ConfigError, UnparsableAnswerError
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.options import (
     beyond_options,
     listed,
     mask_missing,
     mask_missing_array,
     positions,
-    read_answer,
     require_whole,
     split_list,
     total_variation,
@@ -64,6 +64,12 @@ class Points:
         return (
             f"Spread {self.budget} points over these options{step}:\n{listed(options)}\nThe points must add up to "
             f"{self.budget}. Do not explain.\nAnswer format: Points: #[number]=[points], #[number]=[points], ..."
+        )
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        return (
+            f"Each spreads {self.budget} points over these options:\n{listed(options)}\nOf every 100 points that such "
+            "people give, how many go to each option?"
         )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:

@@ -46,6 +46,13 @@ class ResponseType(Protocol):
         """How a person or an LLM is asked: the scale or the options, and the answer format."""
         ...
 
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        """How an LLM is asked for a crowd's distribution: what, in a hundred, the numbers of `summarise` count.
+
+        For `continuous`: which numbers of the people who stand at 10 %, 20 %, ..., 90 % are wanted.
+        """
+        ...
+
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
         """(D,) response from an LLM's answer in that format; raises UnparsableAnswerError, never guesses."""
         ...

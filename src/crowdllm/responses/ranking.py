@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.errors import UnparsableAnswerError
+from crowdllm.responses.answer_text import read_answer
 from crowdllm.responses.options import (
     beyond_options,
     gumbel,
@@ -23,7 +24,6 @@ from crowdllm.responses.options import (
     mask_missing,
     mask_missing_array,
     positions,
-    read_answer,
     require_whole,
     split_list,
     total_variation,
@@ -60,6 +60,13 @@ class Ranking:
         return (
             f"Rank the {self._depth(len(options))} options you like best, best first:\n{listed(options)}\n"
             "Do not explain.\nAnswer format: Ranking: #[number], #[number], ..."
+        )
+
+    def crowd_question(self, options: Sequence[str] = ()) -> str:
+        depth = self._depth(len(options))
+        return (
+            f"Each ranks the {depth} options they like best:\n{listed(options)}\nThe best gets {depth} points, the "
+            "next one point fewer, and so on. Of every 100 points that such people give, how many go to each option?"
         )
 
     def parse(self, text: str, options: Sequence[str] = ()) -> Array:
