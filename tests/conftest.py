@@ -1,4 +1,4 @@
-"""Small studies whose true answer distribution is known, one for each response type.
+"""Small studies whose true answer distribution is known, one for each response type; terms of made-up crowds.
 
 Each person has an attitude a_i ~ N(0, 1), which the profile column "leaning" tells in part. On a scale, person i
 feels m_t + strength * s_t * a_i + N(0, 1) about problem t (s_t = +1 or -1) and answers by fixed thresholds; among
@@ -25,8 +25,10 @@ from crowdllm.responses.choice import Choice
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.responses.points import Points
-from crowdllm.responses.protocol import ResponseType
+from crowdllm.responses.protocol import ResponseType, as_torch
 from crowdllm.responses.ranking import Ranking
+from crowdllm.rng import stable_keys
+from crowdllm.simulation.terms import GridTerms, PeopleTerms
 
 Array = NDArray[np.float64]
 MOST = 5
@@ -168,6 +170,36 @@ def soft_references(study: Study, shares_TM: Array, name: str = "oracle") -> Ref
     if not study.response_type.has_options and isinstance(study.response_type, Continuous):
         source = replace(source, values_TKD=shares_TM[:, :, None], distribution_TM=None, mode="samples")
     return References((source,))
+
+
+def made_up_terms(
+    kind: ResponseType, people: int = 40, problems: int = 9, width: int = 3, strength: float = 1.0, seed: int = 0
+) -> tuple[GridTerms, PeopleTerms]:
+    """What a crowd's decisions are made from, with random parameters and no fit; problems have 3 and more options."""
+    rng = np.random.default_rng(seed)
+    most = int(getattr(kind, "max_options", 0))
+    count_T = 3 + np.arange(problems) % (most - 2) if kind.has_options else np.zeros(problems, dtype=np.int64)
+    items_T = np.maximum(count_T, 1)
+    first_T, column = np.cumsum(items_T) - items_T, np.arange(max(most, 1))
+    item_TU = np.where(column < items_T[:, None], first_T[:, None] + column, -1)
+    raw_TW = strength * rng.standard_normal((problems, kind.raw_width(most)))
+    loadings_IZ = strength * rng.standard_normal((int(items_T.sum()), width))
+    terms = GridTerms(
+        response_type=kind,
+        item_TU=item_TU,
+        loadings_IZ=loadings_IZ,
+        base_TP=kind.base(as_torch(raw_TW)).numpy(),
+        spread_T=np.sqrt(1 + (loadings_IZ**2).sum(axis=1))[item_TU[:, 0]],
+        count_T=count_T,
+        key_T=stable_keys([f"q{t}" for t in range(problems)]),
+    )
+    return terms, PeopleTerms(rng.standard_normal((people, width)), stable_keys([f"s{i}" for i in range(people)]))
+
+
+@pytest.fixture(scope="session")
+def make_terms() -> Callable[..., tuple[GridTerms, PeopleTerms]]:
+    """make_terms(response type, people=40, problems=9, ...) -> (terms, people); see `made_up_terms`."""
+    return made_up_terms
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,19 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from crowdllm.rng import generator, normals, philox, seed_words, stable_keys, uniforms
+from crowdllm.rng import (
+    CHUNK,
+    Counters,
+    aligned,
+    generator,
+    normals,
+    philox,
+    problem_keys,
+    seed_words,
+    stable_keys,
+    uniforms,
+)
+from crowdllm.rng import words as keyed_words
 
 
 def words(texts: str) -> NDArray[np.uint32]:
@@ -54,6 +66,65 @@ def test_uniforms_are_the_words_of_their_key_centred_in_their_cells() -> None:
         counter = np.array([[5], [7], [block], [0]], dtype=np.uint32)
         expected += [(int(w) + 0.5) / 2**32 for w in philox(counter, (key[0], key[1]))[:, 0]]
     assert uniforms(11, "response", person, problem, 6)[0].tolist() == expected[:6]
+
+
+def buffers(*shape: int) -> tuple[NDArray[np.uint64], ...]:
+    return tuple(np.full((6, *shape), 12345, dtype=np.uint64))
+
+
+def low_half(word: NDArray[np.uint64]) -> list[int]:
+    return (word & np.uint64(0xFFFFFFFF)).tolist()
+
+
+def test_words_in_place_give_the_known_answer_of_random123() -> None:
+    """Participant, block and keys zero: the first vector above."""
+    zero = np.zeros(1, dtype=np.uint64)
+    found = keyed_words(Counters.of(zero), (zero, zero), zero, buffers(1))
+    assert [low_half(word)[0] for word in found] == words("6627e8d5 e169c58d bc57ac4c 9b00dbd8").tolist()
+    (first,) = keyed_words(Counters.of(zero), (zero, zero), zero, buffers(1), only_first=True)
+    assert low_half(first) == [0x6627E8D5]
+
+
+@pytest.mark.parametrize("only_first", [False, True])
+def test_words_in_place_are_those_of_philox_for_extreme_and_random_numbers(only_first: bool) -> None:
+    """People along one axis, problems along the other, blocks along a third."""
+    ends = np.array([0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1], dtype=np.uint64)
+    person = np.append(ends, np.random.default_rng(0).integers(2**63, size=20).astype(np.uint64))
+    keys, block = problem_keys(3, "x", ends), np.array([0, 1, 2**31, 2**32 - 1], dtype=np.uint64)
+    columns = keys[0][:, None], keys[1][:, None]
+    found = keyed_words(Counters.of(person), columns, block[:, None, None], buffers(4, 6, 26), only_first)
+    assert len(found) == (1 if only_first else 4)
+    low, high = (person & np.uint64(0xFFFFFFFF)).astype(np.uint32), (person >> np.uint64(32)).astype(np.uint32)
+    for b, number in enumerate(block):
+        for t in range(6):
+            counter = np.stack([low, high, np.full(26, number, dtype=np.uint32), np.zeros(26, dtype=np.uint32)])
+            expected = philox(counter, (np.full(26, keys[0][t]), np.full(26, keys[1][t])))
+            for word, known in zip(found, expected, strict=False):
+                assert low_half(word[b, t]) == known.tolist()
+
+
+def test_words_in_place_leave_their_keys_alone() -> None:
+    k = keys(3)
+    pair = problem_keys(0, "x", k)
+    before = [key.copy() for key in pair]
+    keyed_words(Counters.of(k), pair, np.zeros(1, dtype=np.uint64), buffers(3))
+    assert all(np.array_equal(a, b) for a, b in zip(pair, before, strict=True))
+
+
+def test_uniforms_of_more_keys_than_a_chunk_are_those_of_each_key() -> None:
+    people = keys(2 * CHUNK + 5)
+    whole = uniforms(2, "test", people, keys(1, "q"), 5)
+    for row in (0, CHUNK - 1, CHUNK, 2 * CHUNK - 1, 2 * CHUNK + 4):
+        assert np.array_equal(uniforms(2, "test", people[row : row + 1], keys(1, "q"), 5)[0], whole[row])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.uint64])
+def test_aligned_arrays_start_at_a_cache_line(dtype: type) -> None:
+    for size in (0, 1, 1000):
+        array = aligned(size, dtype)
+        assert array.shape == (size,)
+        assert array.dtype == dtype
+        assert size == 0 or array.ctypes.data % 64 == 0
 
 
 def test_uniforms_lie_strictly_between_0_and_1_even_for_extreme_words() -> None:

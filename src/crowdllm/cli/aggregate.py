@@ -17,9 +17,12 @@ def aggregate_command(
 ) -> None:
     """Aggregate responses into one decision per problem (and, where the method has them, people's skills)."""
     from crowdllm.experiments.decisions import decision_table, open_responses, skill_table
+    from crowdllm.simulation.decisions import counted_decisions
 
-    study = open_responses(source)
-    decisions, skills = decision_table(study, method), skill_table(study, method)
+    decisions, skills = counted_decisions(source, method), None
+    if decisions is None:
+        study = open_responses(source)
+        decisions, skills = decision_table(study, method), skill_table(study, method)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         decisions.to_csv(out, index=False)

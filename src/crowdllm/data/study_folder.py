@@ -258,8 +258,11 @@ def save_study(study: Study, folder: str | Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def study_files(study: Study) -> dict[str, bytes]:
-    """The files of a study's folder by name, study.toml last."""
+def study_files(study: Study, places: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """The files of a study's folder by name, study.toml last.
+
+    places: other names for study.toml to give to the tables, such as folders of Parquet parts.
+    """
     attributes = [str(name) for name in study.problems.attributes.columns]
     taken = {*attributes, *(column.name for column in study.profiles.columns)}
     names = {role: _free(role, taken) for role in ROLES}
@@ -288,7 +291,7 @@ def study_files(study: Study) -> dict[str, bytes]:
         "problems.csv": csv_bytes(problems),
         "participants.csv": csv_bytes(participants),
         "responses.csv": csv_bytes(responses),
-        STUDY_FILE: _settings_text(study, shared, names).encode("utf-8"),
+        STUDY_FILE: _settings_text(study, shared, names, places or {}).encode("utf-8"),
     }
 
 
@@ -299,7 +302,7 @@ def _free(role: str, taken: set[str]) -> str:
     return role
 
 
-def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, str]) -> str:
+def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, str], places: Mapping[str, str]) -> str:
     response = study.response_type.to_dict()
     if response.get("max_options") == int(study.problems.option_counts.max(initial=0)):
         del response["max_options"]  # read off the problems again
@@ -310,7 +313,7 @@ def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, st
     top |= {"source": list(study.source)} if study.source else {}
     top |= {"simulated": True} if study.simulated else {}
     tables: dict[str, Mapping[str, Any]] = {"": top, "response": response}
-    tables["files"] = {kind: f"{kind}.csv" for kind in FILES}
+    tables["files"] = {kind: places.get(kind, f"{kind}.csv") for kind in FILES}
     if renamed:
         used = renamed if study.response_type.has_options else {r: n for r, n in renamed.items() if r != "options"}
         tables["columns"] = used

@@ -1,4 +1,4 @@
-"""Read a CSV or Parquet table as text cells, whatever its separator and encoding, with row numbers.
+"""Read a CSV or Parquet table (or a folder of Parquet parts) as text cells, with row numbers.
 
 Every cell becomes text and a missing one becomes "": whoever knows what the column means turns it into a
 number or a level, and can say which row is wrong. Understood without being told, and reported as a note:
@@ -17,10 +17,8 @@ import io
 import json
 import math
 import re
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdllm.data.csv_records import Cells, read_records
 from crowdllm.errors import Finding
 
-Cells = NDArray[np.object_]
-
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -40,10 +36,10 @@ BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
+PARTS, MOST_ROWS = "*.parquet", 20_000_000
 SAVE_AS_CSV = "save the sheet as 'CSV UTF-8'"
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?[0-9]+(?:[.,' ][0-9]{3})*,[0-9]+")
-_field_limit = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,8 @@ def read_table(path: Path, known: Collection[str] = (), name: str = "") -> tuple
     known: column names to expect; they decide which separator it is. name: how findings call the file.
     """
     name = name or path.name
+    if path.is_dir() and any(path.glob(PARTS)):
+        return _read_parts(path, name)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -82,15 +80,20 @@ def read_table(path: Path, known: Collection[str] = (), name: str = "") -> tuple
     if data[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         return None, [Finding("error", f"is no text but a workbook or archive: {SAVE_AS_CSV}", file=name)]
     text, findings = decode(data, name)
+    del data  # of a large file, once is enough
     if text is None:
         return None, findings
-    if not text.strip():
+    if not text or text.isspace():
         return None, [
             *findings,
             Finding("error", "is empty: not even a header row with column names", file=name),
         ]
-    table, found = _parse(text, name, known)
-    return table, findings + found
+    records, found = read_records(text, name, known)
+    findings += found
+    if records is None:
+        return None, findings
+    named, found = _named(records.header, records.columns, name)
+    return Table(name, named, records.row_R, records.ragged_R, records.complete), findings + found
 
 
 def decode(data: bytes, name: str) -> tuple[str | None, list[Finding]]:
@@ -137,114 +140,6 @@ def _utf16_guess(data: bytes) -> str:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
-def _parse(text: str, name: str, known: Collection[str]) -> tuple[Table | None, list[Finding]]:
-    separator = _separator(text, known)
-    findings: list[Finding] = []
-    if separator != ",":
-        findings.append(Finding("note", f"read as {SEPARATORS[separator]}-separated", file=name))
-    records, failure = _records(text, separator)
-    if failure:
-        row = len(records) + 1
-        message = "a quote opened in this row is never closed" if "end of data" in failure else "broken quotes"
-        allowed = 'a quoted cell ends with " before the next separator; a quote inside it is doubled ("")'
-        findings.append(
-            Finding(
-                "error",
-                f"{message}: reading stopped here",
-                file=name,
-                row=row,
-                value=failure,
-                allowed=allowed,
-            )
-        )
-    width_R = np.fromiter(map(len, records), dtype=np.int64, count=len(records))
-    filled = np.flatnonzero(width_R > 0)
-    if not len(filled):
-        return None, findings
-    header, body = records[filled[0]], records[filled[0] + 1 :]
-    row_R = np.arange(len(body), dtype=np.int64) + int(filled[0]) + 2
-    ragged_R, found = _check_widths(body, width_R[filled[0] + 1 :], row_R, header, name)
-    columns = [np.array([record[i] for record in body], dtype=object) for i in range(len(header))]
-    blank_R = np.ones(len(body), dtype=bool)
-    for cells in columns:
-        blank_R &= cells == ""
-    ragged_R &= ~blank_R
-    findings += [f for f in found if not blank_R[(f.row or 0) - row_R[0]]]
-    if blank_R.any():
-        findings.append(_blank_rows(row_R[blank_R], name))
-        columns = [cells[~blank_R] for cells in columns]
-        row_R, ragged_R = row_R[~blank_R], ragged_R[~blank_R]
-    named, found = _named(header, columns, name)
-    return Table(name, named, row_R, ragged_R, not failure), findings + found
-
-
-def _separator(text: str, known: Collection[str]) -> str:
-    """The separator under which the header has most known names, then most cells; else a comma."""
-    best, best_score = ",", (0, 1)
-    head = text.lstrip("\r\n")[:200_000]
-    for separator in SEPARATORS:
-        try:
-            records = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
-            header = next((record for record in records if record), [])
-        except csv.Error:
-            continue
-        score = (sum(cell.strip() in known for cell in header), len(header))
-        if score > best_score:
-            best, best_score = separator, score
-    return best
-
-
-def _records(text: str, separator: str) -> tuple[list[list[str]], str]:
-    """All records, blank ones included, and why reading stopped early ("" when it did not).
-
-    Strict, since a lenient reader swallows the rest of the file after a quote that is never closed. The csv
-    module's limit on the length of a cell would refuse long texts, so it is lifted meanwhile.
-    """
-    records: list[list[str]] = []
-    with _field_limit:
-        limit = csv.field_size_limit(max(len(text), 1))
-        try:
-            records.extend(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-        except csv.Error as error:
-            return records, str(error)
-        finally:
-            csv.field_size_limit(limit)
-    return records, ""
-
-
-def _check_widths(
-    body: list[list[str]], width_R: NDArray[np.int64], row_R: NDArray[np.int64], header: list[str], name: str
-) -> tuple[NDArray[np.bool_], list[Finding]]:
-    """Pad or cut records (in place) to the header's width; which had the wrong one, as findings."""
-    wrong_R = width_R != len(header)
-    ragged_R = wrong_R.copy()
-    findings = []
-    for i in np.flatnonzero(wrong_R):
-        record, count = body[i], int(width_R[i])
-        extra = record[len(header) :]
-        body[i] = (record + [""] * len(header))[: len(header)]
-        if count == 0 or (extra and not any(extra)):
-            ragged_R[i] = False  # a blank line, or empty cells after the last column: nothing is lost
-            continue
-        message = f"has {count} cells where the header has {len(header)}"
-        hint = (
-            "a text that contains the separator must stand in quotes"
-            if extra
-            else "the same number of cells in each row"
-        )
-        value = " / ".join(record)
-        findings.append(Finding("error", message, file=name, row=int(row_R[i]), value=value, allowed=hint))
-    return ragged_R, findings
-
-
-def _blank_rows(row_B: NDArray[np.int64], name: str) -> Finding:
-    count = len(row_B)
-    rows = ", ".join(str(row) for row in islice(row_B, 5)) + (", …" if count > 5 else "")
-    return Finding(
-        "note", f"{count:,} blank row{'s' * (count > 1)} left out (row {rows})", file=name, row=int(row_B[0])
-    )
-
-
 def _named(header: Sequence[str], columns: Sequence[Cells], name: str) -> tuple[dict[str, Cells], list[Finding]]:
     """The columns by name; unnamed ones are left out with a note, a name that comes twice is an error."""
     named: dict[str, Cells] = {}
@@ -266,16 +161,65 @@ def _named(header: Sequence[str], columns: Sequence[Cells], name: str) -> tuple[
 
 def _read_parquet(data: bytes, name: str) -> tuple[Table | None, list[Finding]]:
     import pyarrow as pa
+
+    return _arrow_table([pa.BufferReader(data)], name, None)
+
+
+def _read_parts(folder: Path, name: str) -> tuple[Table | None, list[Finding]]:
+    """A folder of Parquet parts, in the order of their names, as one table."""
+    return _arrow_table(sorted(folder.glob(PARTS)), name, MOST_ROWS)
+
+
+def _arrow_table(sources: Sequence[Any], name: str, most: int | None) -> tuple[Table | None, list[Finding]]:
+    """Parquet files with the same columns, one below the other, as one table; most: rows allowed in several."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        stored = pq.read_table(io.BytesIO(data))
-        # the pandas metadata would hide columns that once were an index; ints must not turn to floats
-        frame = stored.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+        files = [pq.ParquetFile(source, read_dictionary=_text_columns(source)) for source in sources]
+        rows = sum(file.metadata.num_rows for file in files)
+        if most is not None and rows > most:
+            message = f"has {rows:,} rows in {len(files):,} Parquet parts, too many to hold at once"
+            hint = f"{most:,} rows; crowdllm.simulation.scan reads larger crowds piece by piece"
+            return None, [Finding("error", message, file=name, allowed=hint)]
+        tables = [file.read() for file in files]
+        header = tables[0].column_names
+        if any(table.column_names != header for table in tables):
+            return None, [Finding("error", "its Parquet parts have different columns", file=name)]
+        columns = [np.concatenate([_arrow_cells(table.column(c)) for table in tables]) for c in range(len(header))]
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return None, [Finding("error", f"cannot be read as Parquet: {reason}", file=name)]
-    return table_from_frame(frame, name)
+    named, findings = _named(header, columns, name)
+    return Table(name, named, np.arange(rows, dtype=np.int64) + 2, np.zeros(rows, dtype=bool)), findings
+
+
+def _text_columns(source: Any) -> list[str]:
+    """The columns of texts, each of which is then kept once."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(source)
+    return [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+
+
+def _arrow_cells(column: Any) -> Cells:
+    """The text cells of an Arrow column, each distinct one made once; of nested values, every one."""
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):
+        return as_cells(column.to_pandas(integer_object_nulls=True))
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    if not column.num_chunks:
+        return np.zeros(0, dtype=object)
+    # ints must not turn to floats
+    values = column.chunk(0).dictionary.to_pandas(integer_object_nulls=True)
+    cells = np.append(as_cells(pd.Series(values)), "")
+    codes = [chunk.indices.fill_null(len(cells) - 1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    taken: Cells = cells[np.concatenate(codes)]
+    return taken
 
 
 def table_from_frame(frame: pd.DataFrame, name: str) -> tuple[Table, list[Finding]]:

@@ -22,7 +22,9 @@ from crowdllm.experiments.comparison import Comparison, run_comparison, summaris
 from crowdllm.experiments.sources import Opened, open_references, open_study
 from crowdllm.report.distributions import draw_distributions
 from crowdllm.responses.ordinal import Ordinal
-from crowdllm.simulation.run import SimulatedCrowd, simulate_crowd, write_crowd
+from crowdllm.simulation.plan import Settings
+from crowdllm.simulation.run import SimulatedCrowd, simulate_crowd
+from crowdllm.simulation.stream import stream_crowd
 
 METHODS = ("random", "pooled", "tfidf-ridge", "embedding-references-ridge", "zero-shot", "crowdllm")
 SEEDS = (0, 1, 2)
@@ -57,11 +59,12 @@ def run_demo(out: Path, progress: Progress | None = None) -> Demonstration:
     folder = save_model(model, out / "model", split.train)
     items = model.make_items(split.test.problems, references)
     crowd = simulate_crowd(model, items, PEOPLE, seed=0, progress=progress)
-    written = write_crowd(crowd, model, read_meta(folder), out / "crowd")
+    report = stream_crowd(model, read_meta(folder), items, Settings(PEOPLE), out / "crowd", progress=progress)
     decisions = _decisions(split.test, crowd)
     decisions.to_csv(out / "decisions.csv", index=False)
     picture = _picture(split.test, crowd, out / "distributions")
-    paths = (out / "comparison" / "metrics.csv", folder, *written[:2], out / "decisions.csv", *picture)
+    tables = [path for path in report.files if path.name in ("responses.csv", "distributions.csv")]
+    paths = (out / "comparison" / "metrics.csv", folder, *tables, out / "decisions.csv", *picture)
     return Demonstration(opened.study, summarise(table), decisions, paths)
 
 

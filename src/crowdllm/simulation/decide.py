@@ -1,11 +1,11 @@
-"""Decide: the response of each (participant, problem) pair, from their parts and keyed noise.
+"""Decide given pairs: the response of each (participant, problem), as numbers, all at once or block by block.
 
     delta_it = beta_t . c_i            bilinear, parts computed once
     y_it ~ F(base_t shifted by delta_it)   with uniforms keyed by (seed, "response", participant, problem)
 
 so a response depends on nothing but the model, the seed, the participant and the problem: not on the block size,
-nor on who else is simulated. One blender draw per response (J = 1): the mean over J = 10 draws that the paper takes
-shrinks the diversity of the crowd.
+nor on who else is simulated (see `crowdllm.simulation.exact`). Every person on every problem in compact form, which is
+quicker and smaller, is `crowdllm.simulation.grid.decide_grid`.
 
 Shapes: B pairs in a block, U utilities, Z belief width, P parameters, D response width.
 """
@@ -21,8 +21,9 @@ from crowdllm.belief.crowd_model import CrowdModel
 from crowdllm.belief.items import Items
 from crowdllm.data.profiles import Profiles
 from crowdllm.errors import ConfigError
-from crowdllm.responses.protocol import as_torch
-from crowdllm.rng import stable_keys, uniforms
+from crowdllm.simulation.exact import shifted_parameters, values_of
+from crowdllm.simulation.grid import decide_pairs
+from crowdllm.simulation.terms import grid_terms, people_terms
 
 BLOCK = 1 << 16
 Array = NDArray[np.float64]
@@ -61,17 +62,10 @@ def decide_blocks(
     """The same, block by block, for results that should not be held in memory at once."""
     if block < 1:
         raise ConfigError(f"the block size must be at least 1, not {block}")
-    noise_NZ = model.participant_noise(crowd, seed) if noise_NZ is None else noise_NZ
-    attitude_NZ = model.attitudes(crowd, noise_NZ)
-    loadings_IZ, base_TP, spread_T = model.item_terms(items)
-    person_N, problem_T = stable_keys(crowd.ids), stable_keys(items.problems.ids)
-    counts_T = items.option_counts
-    width = model.response_type.noise_width(items.item_TU.shape[1])
+    terms, people = grid_terms(model, items), people_terms(model, crowd, seed, noise_NZ)
     for start in range(0, len(participant_R), block):
         i, t = participant_R[start : start + block], problem_R[start : start + block]
-        params = pair_parameters(model, loadings_IZ, base_TP[t], spread_T[t], items.item_TU[t], attitude_NZ[i])
-        noise = uniforms(seed, "response", person_N[i], problem_T[t], width)
-        yield model.response_type.sample(params, noise, counts_T[t])
+        yield values_of(terms, decide_pairs(terms, people, i, t, seed))
 
 
 def pair_parameters(
@@ -82,10 +76,5 @@ def pair_parameters(
     item_BU: NDArray[np.int64],
     attitude_BZ: Array,
 ) -> Array:
-    """(B, P) parameters of each pair's response distribution; summed over Z in a fixed order."""
-    shift_BU = np.zeros(item_BU.shape)
-    for z in range(attitude_BZ.shape[1]):
-        shift_BU += loadings_IZ[np.maximum(item_BU, 0), z] * attitude_BZ[:, z : z + 1]
-    shift_BU[item_BU < 0] = 0.0
-    shifted = model.response_type.shifted(as_torch(base_BP), as_torch(shift_BU), as_torch(spread_B))
-    return shifted.numpy()
+    """(B, P) parameters of each pair's response distribution."""
+    return shifted_parameters(model.response_type, loadings_IZ, base_BP, spread_B, item_BU, attitude_BZ)

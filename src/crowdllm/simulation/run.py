@@ -1,8 +1,6 @@
-"""Simulate a whole crowd and keep it: recruits, their responses, and a folder that says they are simulated.
+"""Simulate a whole crowd in memory, and tell a folder that holds a simulated crowd from others.
 
-The folder is a study folder with `simulated = true` (so that `check`, `aggregate` and `load_study` read it), plus
-responses.parquet and meta.json. Every row of both response tables carries the simulated flag, the model's hash and
-the seed.
+For crowds that memory need not hold see `crowdllm.simulation.stream`; both give the same responses.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from crowdllm import __version__
 from crowdllm.belief.crowd_model import CrowdModel
@@ -22,15 +19,14 @@ from crowdllm.belief.items import Items
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
-from crowdllm.data.study_folder import response_cells, save_study
 from crowdllm.errors import CrowdLLMError
-from crowdllm.profiles.participation import pairs
+from crowdllm.profiles.participation import check_probability
 from crowdllm.profiles.pool import parse_filters
-from crowdllm.rng import stable_keys
-from crowdllm.simulation.decide import simulate_pairs
+from crowdllm.simulation.blocks import decide_block, rows_by_problem
+from crowdllm.simulation.grid import grid_terms, people_terms, values_of
 
 META = "meta.json"
-PAIRS = 1 << 18
+BLOCK_VALUES = 1 << 20
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,21 +56,23 @@ def simulate_crowd(
 
     Raises ConfigError for a pool that nobody belongs to, or a probability outside 0..1.
     """
+    check_probability(participation, 1, 1)
     pool = parse_filters(list(where), model.encoder.columns) if where else None
     if isinstance(participants, Profiles):
         people = stand_ins(participants)
     else:
         people = model.generator.recruit(participants, seed, where=pool)
-    keys, problem_keys = stable_keys(people.ids), stable_keys(items.problems.ids)
-    total = len(people) * len(items.problems)
-    parts: list[Responses] = []
-    done = 0
-    for participant_R, problem_R in pairs(participation, keys, problem_keys, seed, PAIRS):
-        values = simulate_pairs(model, items, people, participant_R, problem_R, seed)
-        parts.append(Responses(participant_R, problem_R, values))
-        done = min(done + PAIRS, total)
+    terms, who = grid_terms(model, items), people_terms(model, people, seed)
+    step = max(1, BLOCK_VALUES // max(len(people) * terms.width, 1))
+    none = np.zeros(0, dtype=np.int64)
+    parts = [Responses(none, none, np.zeros((0, terms.width)))]
+    for start in range(0, len(terms), step):
+        asked = terms.take(slice(start, start + step))
+        block = decide_block(asked, who, seed, participation)
+        person_R, problem_R, compact_R = rows_by_problem(block)
+        parts.append(Responses(person_R, problem_R + start, values_of(terms, compact_R)))
         if progress:
-            progress("simulating", done, total)
+            progress("simulating", min(start + step, len(terms)) * len(people), len(terms) * len(people))
     return SimulatedCrowd(people, items, _join(parts), seed)
 
 
@@ -91,69 +89,43 @@ def _join(parts: list[Responses]) -> Responses:
     )
 
 
-def write_crowd(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, Any], out: str | Path) -> list[Path]:
-    """Write the crowd and return the paths; an existing folder is overwritten only if it holds a simulated crowd.
-
-    meta.json says `complete` when all is written; `require_complete` checks it. Raises CrowdLLMError for a folder
-    that holds something else, and OSError where nothing can be written.
-    """
-    require_free(out)
-    folder = Path(out)
-    study = as_study(crowd, model, model_meta)
-    folder.mkdir(exist_ok=True)
-    _write_meta(folder, {"crowdllm": __version__, "simulated": True, "complete": False})
-    save_study(study, folder)
-    table = pd.DataFrame(
-        {
-            "participant": crowd.people.ids[crowd.responses.participant_R],
-            "problem": crowd.items.problems.ids[crowd.responses.problem_R],
-            "response": response_cells(study),
-            "simulated": True,
-            "model": model_meta["model_hash"][:16],
-            "seed": crowd.seed,
-        }
-    )
-    files = [folder / "responses.parquet", folder / "responses.csv"]
-    for path in files:
-        fresh = path.with_name(path.name + ".part")
-        if path.suffix == ".parquet":
-            table.astype(dict.fromkeys(("participant", "problem", "response", "model"), "string")).to_parquet(fresh)
-        else:
-            table.to_csv(fresh, index=False)
-        fresh.replace(path)
-    meta = {
-        "crowdllm": __version__,
-        "simulated": True,
-        "complete": True,
-        "model_hash": model_meta["model_hash"],
-        "seed": crowd.seed,
-        "participants": len(crowd.people),
-        "problems": len(crowd.items.problems),
-        "responses": len(crowd.responses),
-    }
-    _write_meta(folder, meta)
-    return [*files, folder / "participants.csv", folder / META]
-
-
 def require_free(out: str | Path) -> None:
     """Raise CrowdLLMError where a crowd cannot go because something else is there; before simulating, not after it.
 
     Makes the folders above; raises OSError where they cannot be made.
     """
     folder = Path(out).resolve()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and _read_meta(folder) is None)):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and read_run_meta(folder) is None)):
         raise CrowdLLMError(f"{out} exists and holds something other than a simulated crowd; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def require_complete(folder: str | Path) -> None:
-    """Raise CrowdLLMError for a folder of simulated responses that was not written to the end; else do nothing."""
-    meta = _read_meta(Path(folder))
-    if meta is not None and not meta.get("complete"):
-        raise CrowdLLMError(f"the simulated crowd in {folder} was not written to the end; run crowdllm simulate again")
+    """Raise CrowdLLMError for a simulated crowd that is not whole, or has no responses stored; else do nothing."""
+    require_whole(folder)
+    meta = read_run_meta(Path(folder)) or {}
+    if meta.get("responses") and meta.get("stored") == 0:
+        raise CrowdLLMError(
+            f"{folder} holds distributions only, no responses: read {Path(folder) / 'distributions.csv'}"
+        )
 
 
-def _read_meta(folder: Path) -> dict[str, Any] | None:
+def require_whole(folder: str | Path) -> None:
+    """Raise CrowdLLMError for a simulated crowd that was not written to the end, or is a share; else do nothing."""
+    meta = read_run_meta(Path(folder))
+    if meta is None:
+        return
+    if not meta.get("complete"):
+        raise CrowdLLMError(
+            f"the simulated crowd in {folder} was not written to the end; give the same crowdllm simulate command again"
+        )
+    if meta.get("shard", "1/1") != "1/1":
+        raise CrowdLLMError(
+            f"{folder} holds share {meta['shard']} of a crowd; join all shares with: crowdllm merge DIR... --out DIR"
+        )
+
+
+def read_run_meta(folder: Path) -> dict[str, Any] | None:
     """meta.json of a simulated crowd, None where there is none."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
@@ -162,26 +134,17 @@ def _read_meta(folder: Path) -> dict[str, Any] | None:
     return meta if isinstance(meta, dict) and meta.get("simulated") is True else None
 
 
-def _write_meta(folder: Path, meta: dict[str, Any]) -> None:
-    fresh = folder / f"{META}.part"
-    fresh.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    fresh.replace(folder / META)
-
-
-def as_study(crowd: SimulatedCrowd, model: CrowdModel, model_meta: dict[str, Any] | None = None) -> Study:
-    """The crowd as a study with `simulated = True`; its source lines say so, with the model's hash where it has one."""
-    meta = model_meta or {}
-    title = (meta.get("study") or {}).get("title", "a fitted crowd")
-    origin = f"Model {meta['model_hash'][:16]}, seed" if meta else f"Model fitted with seed {model.seed}; crowd seed"
+def as_study(crowd: SimulatedCrowd, model: CrowdModel) -> Study:
+    """The crowd as a study with `simulated = True`; its source lines say so."""
     return Study(
-        title=f"Simulated answers: {title}",
+        title="Simulated answers: a fitted crowd",
         response_type=model.response_type,
         problems=crowd.items.problems,
         profiles=crowd.people,
         responses=crowd.responses,
         source=(
             f"Simulated by crowdllm {__version__}: no row is a real person's answer.",
-            f"{origin} {crowd.seed}.",
+            f"Model fitted with seed {model.seed}; crowd seed {crowd.seed}.",
         ),
         simulated=True,
     )
