@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -107,8 +106,6 @@ def test_only_the_file_that_is_missing_is_asked_for(refused: Run, amazon_files: 
 def test_amazon_is_done_by_the_paper_s_protocol_and_an_honest_one(
     crowdllm: Run, amazon_files: Path, few_rows: None, tmp_path: Path, name: str
 ) -> None:
-    if name == "amazon_beauty":
-        os.environ["CROWDLLM_DATA_DIR"]  # set by the files; no download is tried
     out = tmp_path / "out"
     done = crowdllm("reproduce", name, "--quick", "--seeds", 2, "--workers", 1, "--out", out)
     assert done.status == 0
@@ -132,6 +129,15 @@ def test_amazon_is_done_by_the_paper_s_protocol_and_an_honest_one(
     assert again.status == 0
     assert not [line for line in again.err.splitlines() if line.startswith("[")]  # nothing left to do
     assert (out / "index.html").read_text(encoding="utf-8") == html
+
+
+def test_a_folder_that_has_the_name_of_the_data_set_is_not_taken_for_it(
+    crowdllm: Run, amazon_files: Path, few_rows: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("reproduce", "amazon_beauty", "--seeds", 1, "--workers", 1, "--out", "amazon_beauty")
+    assert crowdllm(*words).status == 0
+    assert crowdllm(*words).status == 0
 
 
 def test_the_command_that_continues_is_on_the_page(

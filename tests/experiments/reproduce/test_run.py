@@ -53,7 +53,7 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("counting", "refusing", "needing"):
         monkeypatch.setitem(METHODS, name, f"{__name__}:{name}_fit")
     monkeypatch.setattr("crowdllm.registry.import_module", _import)
-    monkeypatch.setattr("crowdllm.experiments.reproduce.run.open_study", lambda _: open_study(SMALL))
+    monkeypatch.setattr("crowdllm.experiments.reproduce.run.load_dataset", lambda _: open_study(SMALL).study)
     CALLS.clear()
     STOP_AT.clear()
 

@@ -28,6 +28,7 @@ from crowdllm.experiments.reproduce.tables import (
     present_columns,
     printed_table,
     result_table,
+    side_by_side,
 )
 
 NAN = float("nan")
@@ -164,6 +165,15 @@ def test_a_table_of_fractions_has_a_column_per_share_and_a_hole_where_a_method_w
     table = fraction_table(frame, MAE)
     assert table.header == ("method", "1 %", "100 %")
     assert [[c.text for c in row] for row in table.rows] == [["random", "3.000", "1.000"], ["vae", "", "2.000"]]
+
+
+def test_parts_side_by_side_each_have_their_own_best_row() -> None:
+    small = scores(("random", "none", HEIGHTS, [0.3]), ("vae", "none", HEIGHTS, [0.2]))
+    large = scores(("random", "none", HEIGHTS, [0.1]), ("vae", "none", HEIGHTS, [0.4]), size=1000)
+    table = side_by_side({"crowd of 20": small, "crowd of 1,000": large}, (HEIGHTS, ""), "caption", "note")
+    assert (table.caption, table.note, table.header) == ("caption", "note", ("method", "crowd of 20", "crowd of 1,000"))
+    assert [[c.text for c in row] for row in table.rows] == [["random", "0.300", "0.100"], ["vae", "0.200", "0.400"]]
+    assert [[c.best for c in row[1:]] for row in table.rows] == [[False, True], [True, False]]
 
 
 def test_printed_rows_are_set_off_and_named_as_printed() -> None:
