@@ -110,13 +110,20 @@ def _load(name: str) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise MissingExtraError(f"the embedding {name!r}", "embed") from None
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
     try:
+        logging.disable_progress_bar()
         model = SentenceTransformer(name)
     except (OSError, ValueError) as error:
         raise DataUnavailableError(
             f"there is no sentence-transformers model {name!r} here, nor could it be downloaded: give the name of one, "
             f"the path of its folder, or 'tfidf' ({str(error).splitlines()[0]})"
         ) from None
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     if not hasattr(model[0], "auto_model") and not hasattr(model[0], "model"):
         raise DataUnavailableError(
             f"the sentence-transformers model {name!r} is no transformer with hidden layers; choose one that is"
