@@ -108,7 +108,7 @@ def check_fit(
                 f"response {row} (counting from 0) names {what} {position_R[row]}, and there are {count}: "
                 f"allowed are 0 to {count - 1}; pass the responses with the study they belong to"
             )
-    option_count_R = np.full(len(responses), np.iinfo(np.int64).max)
+    option_count_R = np.broadcast_to(np.iinfo(np.int64).max, len(responses))
     if option_counts is not None:
         option_count_R = option_counts[responses.problem_R]
     if response_type.kind in SINGLE_ANSWERS:

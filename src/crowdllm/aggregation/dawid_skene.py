@@ -71,8 +71,11 @@ def dawid_skene(
 def pairs(labels: Labels) -> tuple[Ints, csr_array]:
     """(P,) keys participant * M + level of the pairs that occur, and the (T, P) matrix of who gave what."""
     problems, levels = len(labels.problem_T), len(labels.level_M)
-    pair_P, pair_R = compact(labels.participant_R * levels + labels.level_R, len(labels.participant_N) * levels)
-    starts_T = np.searchsorted(labels.problem_R, np.arange(problems + 1))
+    key_R = labels.participant_R.astype(np.int64)
+    key_R *= levels
+    key_R += labels.level_R
+    pair_P, pair_R = compact(key_R, len(labels.participant_N) * levels)
+    starts_T = np.searchsorted(labels.problem_R, np.arange(problems + 1, dtype=np.int32)).astype(np.int32)
     return pair_P, csr_array((np.ones(len(pair_R)), pair_R, starts_T), shape=(problems, len(pair_P)))
 
 

@@ -12,7 +12,7 @@ Source: J. Whitehill, P. Ruvolo, T. Wu, J. Bergsma, J. Movellan, "Whose vote sho
 Start, priors, M-step (at most 25 steps of SciPy's conjugate gradients) and stopping rule (on Q divided by the
 number of responses times levels) are those of crowd-kit 1.4.2, so that the results are equal.
 
-Shapes: R responses, T problems, N participants, M levels. Memory: a handful of (R,) arrays.
+Shapes: R responses, T problems, N participants, M levels, B labels of a block. Memory: the labels, and one number each.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
-from crowdllm.aggregation.labels import Floats, Ints, Labels, label_aggregate, read_labels
+from crowdllm.aggregation.labels import Floats, Ints, Labels, Positions, label_aggregate, read_labels
 from crowdllm.aggregation.result import Aggregate
 from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import ResponseType
 
 PRIOR_MEAN = 1.0
+BLOCK = 1 << 15
 
 
 def glad(
@@ -49,21 +50,28 @@ def glad(
     1, and abilities and easiness with no other responses stay at the prior mean of 1.
     """
     labels = read_labels(responses, response_type, problem_count, participant_count, option_counts)
-    problems, participants, levels = len(labels.problem_T), len(labels.participant_N), len(labels.level_M)
+    problems, participants = len(labels.problem_T), len(labels.participant_N)
     present_T = labels.present_TM.sum(axis=1)
-    others_R = np.log(np.maximum(present_T - 1, 1))[labels.problem_R]
-    telling_R = (present_T > 1)[labels.problem_R]
-    cell_R = labels.problem_R * levels + labels.level_R
-    objective = negative_q(labels.problem_R[telling_R], labels.participant_R[telling_R], problems, participants)
-    cells = float(present_T[labels.problem_R].sum())
+    others_T = np.log(np.maximum(present_T - 1, 1))
+    counts_TM = labels.counts_TM()
+    answers_T = counts_TM.sum(axis=1)
+    telling_R = None if (present_T > 1).all() else (present_T > 1)[labels.problem_R]
+    told = labels.problem_R, labels.participant_R
+    if telling_R is not None:
+        told = told[0][telling_R], told[1][telling_R]
+    objective = negative_q(*told, problems, participants)
+    cells = float(present_T @ answers_T)
     theta = np.full(participants + problems, PRIOR_MEAN)
-    posterior_TM = e_step(theta, labels, cell_R, others_R)
-    bound, iteration, converged = -np.inf, 0, not telling_R.any()
+    posterior_TM = e_step(theta, labels, counts_TM * others_T[:, None])
+    bound, iteration, converged = -np.inf, 0, not len(told[0])
     while iteration < max_iterations and not converged:
         iteration += 1
-        posterior_TM = e_step(theta, labels, cell_R, others_R)
-        wrong_R = 1.0 - posterior_TM.reshape(-1)[cell_R][telling_R]
-        constant = float((wrong_R * others_R[telling_R]).sum())
+        if iteration > 1:
+            posterior_TM = e_step(theta, labels, counts_TM * others_T[:, None])
+        wrong_R = wrong(posterior_TM, labels)
+        if telling_R is not None:
+            wrong_R = wrong_R[telling_R]
+        constant = float(others_T @ (answers_T - (posterior_TM * counts_TM).sum(axis=1)))  # others_T: 0 if M_t = 1
         found = minimize(
             objective,
             theta,
@@ -81,13 +89,17 @@ def glad(
     )
 
 
-def e_step(theta: Floats, labels: Labels, cell_R: Ints, others_R: Floats) -> Floats:
-    """(T, M) posterior of the true level."""
+def e_step(theta: Floats, labels: Labels, others_TM: Floats) -> Floats:
+    """(T, M) posterior of the true level; others_TM: log(M_t - 1) for every label of a cell."""
     participants, shape = len(labels.participant_N), labels.present_TM.shape
-    vote_R = theta[:participants][labels.participant_R]
-    vote_R *= np.exp(theta[participants:])[labels.problem_R]
-    vote_R += others_R
-    logit_TM = np.bincount(cell_R, vote_R, shape[0] * shape[1]).astype(np.float64).reshape(shape)
+    beta_T = np.exp(theta[participants:])
+    logit_TM = others_TM.copy()
+    flat = logit_TM.reshape(-1)
+    for part, low, high in blocks(labels.problem_R, BLOCK):
+        vote_B = theta[:participants][labels.participant_R[part]]
+        vote_B *= beta_T[labels.problem_R[part]]
+        cells = slice(low * shape[1], high * shape[1])
+        flat[cells] += np.bincount(labels.cell_R(part) - cells.start, vote_B, cells.stop - cells.start)
     logit_TM[~labels.present_TM] = -np.inf
     logit_TM -= logit_TM.max(axis=1, keepdims=True, initial=-np.inf)
     posterior_TM = np.exp(logit_TM, out=logit_TM)
@@ -95,49 +107,63 @@ def e_step(theta: Floats, labels: Labels, cell_R: Ints, others_R: Floats) -> Flo
     return posterior_TM
 
 
+def wrong(posterior_TM: Floats, labels: Labels) -> Floats:
+    """(R,) 1 - w, the probability that each response is not right."""
+    flat, wrong_R = posterior_TM.reshape(-1), np.empty(len(labels.problem_R))
+    for start in range(0, len(wrong_R), BLOCK):
+        part = slice(start, start + BLOCK)
+        np.subtract(1.0, flat[labels.cell_R(part)], out=wrong_R[part])
+    return wrong_R
+
+
+def blocks(problem_R: Positions, size: int) -> list[tuple[slice, int, int]]:
+    """Parts of the labels, and the problems low..high-1 that each is within; narrow where labels are sorted."""
+    parts = [slice(start, min(start + size, len(problem_R))) for start in range(0, len(problem_R), size)]
+    return [(part, int(problem_R[part].min()), int(problem_R[part].max()) + 1) for part in parts]
+
+
 def negative_q(
-    problem_R: Ints, participant_R: Ints, problems: int, participants: int
+    problem_R: Positions, participant_R: Positions, problems: int, participants: int
 ) -> Callable[[Floats, Floats, float], tuple[float, Floats]]:
     """The function (theta, wrong_R = 1 - w, constant) -> (-Q, its gradient), theta = (alpha_N, b_T).
 
-    constant: sum of (1 - w) log(M_t - 1). The work arrays are made once and reused at every call: at a
-    million responses, fetching fresh memory costs more than the arithmetic.
+    constant: sum of (1 - w) log(M_t - 1). Labels are seen in blocks that fit the processor's cache.
     """
-    alpha_R, beta_R, x_R, log_s_R, spare_R = (np.empty(len(problem_R)) for _ in range(5))
+    parts = blocks(problem_R, max(BLOCK, 2 * participants))
     log_prior = -0.5 * math.log(2 * math.pi) * (problems + participants)
 
     # A line search may try a step far too long, whose Q is no number; infinity refuses it.
     @np.errstate(over="ignore", invalid="ignore")
     def objective(theta: Floats, wrong_R: Floats, constant: float) -> tuple[float, Floats]:
-        beta_T = np.exp(theta[participants:])
-        # mode "raise" would write into `out` through a copy
-        np.take(theta[:participants], participant_R, out=alpha_R, mode="clip")
-        np.take(beta_T, problem_R, out=beta_R, mode="clip")
-        np.multiply(alpha_R, beta_R, out=x_R)
-        log_sigmoid(x_R, log_s_R, spare_R)
-        # w log s(x) + (1 - w) log s(-x) = log s(x) - (1 - w) x
-        np.multiply(x_R, wrong_R, out=x_R)
-        q = float(log_s_R.sum()) - float(x_R.sum()) - constant + log_prior
+        alpha_N, beta_T = theta[:participants], np.exp(theta[participants:])
         away = theta - PRIOR_MEAN
-        q -= 0.5 * float((away * away).sum())
-        residual_R = np.exp(log_s_R, out=log_s_R)
-        residual_R += wrong_R
-        np.subtract(1.0, residual_R, out=residual_R)  # w - s(x)
-        np.multiply(alpha_R, residual_R, out=alpha_R)
-        np.multiply(beta_R, residual_R, out=beta_R)
+        q = log_prior - constant - 0.5 * float(away @ away)
         gradient = away
-        gradient[:participants] -= np.bincount(participant_R, weights=beta_R, minlength=participants)
-        gradient[participants:] -= beta_T * np.bincount(problem_R, weights=alpha_R, minlength=problems)
+        for part, low, high in parts:
+            i, t, wrong_B = participant_R[part], problem_R[part] - low, wrong_R[part]
+            alpha_B, beta_B = alpha_N[i], beta_T[low:high][t]
+            x_B = alpha_B * beta_B
+            log_s_B, s_B = sigmoid(x_B)
+            # w log s(x) + (1 - w) log s(-x) = log s(x) - (1 - w) x
+            q += float(log_s_B.sum()) - float(x_B @ wrong_B)
+            s_B += wrong_B
+            np.subtract(1.0, s_B, out=s_B)  # w - s(x)
+            alpha_B *= s_B
+            beta_B *= s_B
+            gradient[:participants] -= np.bincount(i, beta_B, participants)
+            of_t = np.bincount(t, alpha_B, high - low)
+            gradient[participants + low : participants + high] -= beta_T[low:high] * of_t
         return (math.inf if math.isnan(q) else -q), gradient
 
     return objective
 
 
-def log_sigmoid(x_R: Floats, out: Floats, spare_R: Floats) -> None:
-    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)), written into `out`."""
-    np.abs(x_R, out=spare_R)
-    np.negative(spare_R, out=spare_R)
-    np.exp(spare_R, out=spare_R)
-    np.log1p(spare_R, out=spare_R)
-    np.minimum(x_R, 0.0, out=out)
-    np.subtract(out, spare_R, out=out)
+def sigmoid(x_B: Floats) -> tuple[Floats, Floats]:
+    """log s(x) = min(x, 0) - log(1 + exp(-|x|)), and s(x)."""
+    tail_B = np.exp(-np.abs(x_B))
+    total_B = 1.0 + tail_B
+    log_s_B = np.minimum(x_B, 0.0)
+    log_s_B -= np.log(total_B)
+    np.copyto(tail_B, 1.0, where=x_B >= 0)
+    tail_B /= total_B
+    return log_s_B, tail_B

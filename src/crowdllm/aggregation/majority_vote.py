@@ -23,7 +23,7 @@ def majority_vote(
     option_counts: Ints | None = None,
 ) -> Aggregate:
     """Majority vote over ordinal or choice responses; arguments, shapes and errors as in `aggregate`."""
-    labels = read_labels(responses, response_type, problem_count, participant_count, option_counts)
+    labels = read_labels(responses, response_type, problem_count, participant_count, option_counts, in_order=False)
     counts_TM = labels.counts_TM()
     share_TM = counts_TM / counts_TM.sum(axis=1, keepdims=True)
     agrees_R = decide(share_TM)[labels.problem_R] == labels.level_R

@@ -12,13 +12,15 @@ Shapes: C candidates, U held-out units (problems or people), Q imagined people, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.belief.population_fit import FREE, Answers, Candidate, Parameters, PopulationFitter
+from crowdllm.belief.counted import Answers
+from crowdllm.belief.population_fit import FREE, Candidate, Parameters, PopulationFitter
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import Array
@@ -28,10 +30,11 @@ FEW_PEOPLE = 12  # below it, folds leave people out
 SEARCH_ITERATIONS = 20  # scores settle long before the parameters do
 IMAGINED, IMAGINED_DRAWS = 2.0, 24
 PRIOR_INTERCEPT = 2.0  # precision of the crowd's mean around that of an LLM's bare decisions, in latent units
+Progress = Callable[[str, int, int], None]
 
 
 def held_out_weights(
-    fitter: PopulationFitter, responses: Responses, config: CrowdConfig, seed: int
+    fitter: PopulationFitter, responses: Responses, config: CrowdConfig, seed: int, progress: Progress | None = None
 ) -> tuple[list[Candidate], Array, dict[str, float]]:
     """Candidates, their weights (C,), and their held-out log scores by name.
 
@@ -45,8 +48,14 @@ def held_out_weights(
         }
         return [make_candidates(fitter, config.model_copy(update=middle))[-1]], np.ones(1), {}
     candidates = make_candidates(fitter, config)
-    scores_CU = np.sum([_held_out_scores(fitter, candidates, fold) for fold in folds], axis=0)
-    mean = scores_CU[:, : folds[0].units].sum(axis=1) / sum(len(fold.held) for fold in folds)
+    steps = count(1)
+
+    def weighed() -> None:
+        if progress:
+            progress("fitting the population's distribution", next(steps), len(folds) * len(candidates))
+
+    scores_CU = np.sum([_held_out_scores(fitter, candidates, fold, weighed) for fold in folds], axis=0)
+    mean = scores_CU[:, : folds[0].units].sum(axis=1) / sum(fold.held.count_B.sum() for fold in folds)
     named = {
         f"reference_prior={c.prior} penalties={c.reference:g},{c.embedding:g}": round(float(m), 6)
         for c, m in zip(candidates, mean, strict=True)
@@ -73,14 +82,14 @@ def make_candidates(fitter: PopulationFitter, config: CrowdConfig) -> list[Candi
 
 @dataclass(frozen=True)
 class _Fold:
-    """Answers to fit on, responses held out, and which unit (problem, or person) each of those belongs to."""
+    """Answers to fit on, answers held out, and which unit (problem, or person) each of those belongs to."""
 
     inside: Answers
-    held: Responses
+    held: Answers
     unit_H: NDArray[np.int64]
     units: int
     by_person: bool
-    imagined: Responses | None = None
+    imagined: Answers | None = None
     groups: int = 1
 
 
@@ -90,7 +99,7 @@ def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, 
     The answers of one person go together. Where three people gave all training responses, their strictness looks
     like the population's on any problem, and only a person who was left out tells otherwise.
     """
-    answered, people = np.unique(responses.problem_R), np.unique(responses.participant_R)
+    answered, people = responses.answered, responses.people
     if len(answered) < config.min_problems_to_tune:
         return []
     order = generator(seed, "population:folds").permutation(answered)
@@ -103,6 +112,11 @@ def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, 
         people_folds = np.array_split(shuffled, min(config.folds, len(people)))
     folds: list[_Fold] = []
     groups = len(people_folds)
+    if groups == 1 and not fitter.by_person:
+        whole = fitter.answers(responses)
+        chosen = [np.isin(whole.problem_B, problems) for problems in problem_folds]
+        parts = [(whole.take(~held), whole.take(held)) for held in chosen if held.any() and not held.all()]
+        return [_Fold(i, h, np.searchsorted(answered, h.problem_B), len(answered), False) for i, h in parts]
     for problems, group in product(problem_folds, people_folds):
         problem, person = np.isin(responses.problem_R, problems), np.isin(responses.participant_R, group)
         by_person = len(group) > 0
@@ -112,11 +126,14 @@ def _folds(fitter: PopulationFitter, responses: Responses, config: CrowdConfig, 
         out = responses.take(held)
         unit, units = (out.participant_R, people) if by_person else (out.problem_R, answered)
         answers = fitter.answers(responses.take(inside))
-        folds.append(_Fold(answers, out, np.searchsorted(units, unit), len(units), by_person, None, groups))
+        kept_apart = Answers.of(out, by_person=True)
+        folds.append(_Fold(answers, kept_apart, np.searchsorted(units, unit), len(units), by_person, None, groups))
     return folds
 
 
-def _held_out_scores(fitter: PopulationFitter, candidates: list[Candidate], fold: _Fold) -> Array:
+def _held_out_scores(
+    fitter: PopulationFitter, candidates: list[Candidate], fold: _Fold, weighed: Callable[[], None]
+) -> Array:
     """(C, U + Q) summed log score of the fold's held-out responses of each problem (or person), then of the imagined.
 
     Each candidate starts from the one before it, which differs in one penalty or in the prior.
@@ -132,10 +149,11 @@ def _held_out_scores(fitter: PopulationFitter, candidates: list[Candidate], fold
         if fold.by_person and fitter.by_person:
             scores_CU[c, np.unique(fold.unit_H)] = fitter.person_scores(raw, extras, fold.held)
         else:
-            scores = fitter.response_scores(raw, extras, fold.held).numpy()
+            scores = fitter.answer_scores(raw, extras, fold.held).numpy()
             scores_CU[c, : fold.units] = np.bincount(fold.unit_H, scores, minlength=fold.units)
         if fold.imagined:  # each problem is held out once for every group of people
             scores_CU[c, fold.units :] = fitter.person_scores(raw, extras, fold.imagined) / fold.groups
+        weighed()
     return scores_CU
 
 
@@ -144,12 +162,12 @@ def _imagine(fitter: PopulationFitter, fold: _Fold, seed: int) -> _Fold:
     if not fold.by_person or not fitter.by_person or fitter.prior is None:
         return fold
     rng = generator(seed, "population:imagined")
-    problems, people = np.unique(fold.held.problem_R), np.unique(fold.held.participant_R)
-    each = max(1, round(len(fold.held) / len(people)))
+    problems, people = np.unique(fold.held.problem_B), np.unique(fold.unit_H)
+    each = max(1, round(len(fold.unit_H) / len(people)))
     problem_R = rng.choice(problems, size=(IMAGINED_DRAWS, each)).ravel()
     values_RD = fitter.drawn_from_prior(problem_R, rng)
-    answers = Responses(np.repeat(np.arange(IMAGINED_DRAWS), each), problem_R, values_RD)
-    return replace(fold, imagined=answers)
+    person_R = np.repeat(np.arange(IMAGINED_DRAWS), each)
+    return replace(fold, imagined=Answers(problem_R, values_RD, np.ones(len(problem_R)), person_R))
 
 
 def average_weights(

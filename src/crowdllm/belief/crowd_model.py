@@ -155,7 +155,7 @@ def _fit(
     mean_V = v_NV.mean(axis=0).astype(np.float64)
     if progress:
         progress("fitting the population's distribution", 0, 1)
-    population = fit_population(items, train.responses, response_type, config, seed)
+    population = fit_population(items, train.responses, response_type, config, seed, progress)
     centered = center_profiles(v_NV, mean_V)
     personal, history = train_personal(
         items, train.responses, centered, response_type, population, config, seed, progress

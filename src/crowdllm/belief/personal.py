@@ -83,9 +83,12 @@ class PersonalModel(nn.Module):
 
     def covariance(self, v_NV: torch.Tensor) -> torch.Tensor:
         """(Z, Z) covariance of c over these (centred) people: identity plus that of the profile part."""
-        part = self.profile_part(v_NV)
-        part = part - part.mean(0)
-        return torch.eye(part.shape[1], dtype=torch.float64) + part.T @ part / max(len(part), 1)
+        return self.covariance_of(profile_spread(v_NV))
+
+    def covariance_of(self, spread_VV: torch.Tensor) -> torch.Tensor:
+        """The same from the covariance of the profiles."""
+        own = torch.eye(self.profile_VZ.shape[1], dtype=torch.float64)
+        return own + self.profile_VZ.T @ spread_VV @ self.profile_VZ
 
     def item_raw(self, raw_IW: torch.Tensor, own_row_I: torch.Tensor) -> torch.Tensor:
         """Raw item parameters given a person: options' utilities grow when people differ, and may shift a little."""
@@ -107,6 +110,12 @@ class PersonalModel(nn.Module):
         )
 
 
+def profile_spread(v_NV: torch.Tensor) -> torch.Tensor:
+    """(V, V) covariance of these people's encoded profiles."""
+    away_NV = v_NV - v_NV.mean(0)
+    return away_NV.T @ away_NV / max(len(v_NV), 1)
+
+
 def shift_and_spread(
     loadings_IZ: torch.Tensor, covariance_ZZ: torch.Tensor, item_BU: torch.Tensor, attitude_BZ: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,9 +125,13 @@ def shift_and_spread(
     """
     loadings_BUZ = loadings_IZ[item_BU.clamp_min(0)]
     shift = torch.einsum("buz,bz->bu", loadings_BUZ, attitude_BZ)
-    variance_I = ((loadings_IZ @ covariance_ZZ) * loadings_IZ).sum(-1)
-    spread = torch.sqrt(1 + variance_I)[item_BU[:, 0]]
+    spread = spreads(loadings_IZ, covariance_ZZ)[item_BU[:, 0]]
     return torch.where(item_BU >= 0, shift, torch.zeros_like(shift)), spread
+
+
+def spreads(loadings_IZ: torch.Tensor, covariance_ZZ: torch.Tensor) -> torch.Tensor:
+    """(I,) sqrt(1 + the variance of delta in the population)."""
+    return torch.sqrt(1 + ((loadings_IZ @ covariance_ZZ) * loadings_IZ).sum(-1))
 
 
 def center_profiles(v_NV: np.ndarray, mean_V: np.ndarray) -> torch.Tensor:

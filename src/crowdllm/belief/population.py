@@ -25,15 +25,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.belief.averaging import held_out_weights
+from crowdllm.belief.averaging import Progress, held_out_weights
+from crowdllm.belief.counted import MANY, Answers, burden, distinct_pairs, some_people
 from crowdllm.belief.items import Items
-from crowdllm.belief.population_fit import Answers, Candidate, Parameters, PopulationFitter
+from crowdllm.belief.population_fit import Candidate, Parameters, PopulationFitter
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import ResponseType
 from crowdllm.rng import generator
 
 Array = NDArray[np.float64]
+COUNTED = ("ordinal", "choice", "continuous")  # types whose answers can be counted or put together
+MOST_TO_FIT = 2_000_000  # burden of the responses of other types, beyond which not all of these are used
 LEAST = 0.05  # of the best candidate's weight: the rest would cost fits and change nothing
 
 
@@ -71,15 +74,29 @@ class PopulationModel:
 
 
 def fit_population(
-    items: Items, responses: Responses, response_type: ResponseType, config: CrowdConfig, seed: int
+    items: Items,
+    responses: Responses,
+    response_type: ResponseType,
+    config: CrowdConfig,
+    seed: int,
+    progress: Progress | None = None,
 ) -> PopulationModel:
-    """Weigh the candidates on held-out problems, fit, then add the own effects of the problems that were answered."""
-    fitter = PopulationFitter(items, response_type, len(np.unique(responses.participant_R)))
-    answers = fitter.answers(responses)
-    candidates, share, scores = held_out_weights(fitter, responses, config, seed)
+    """Weigh the candidates on held-out problems, fit, then add the own effects of the problems that were answered.
+
+    Answers on scales, and choices, are counted, so all of them are used however many they are. Of ballots, points and
+    rankings, candidates are weighed on random people's responses with a burden of at most `MANY` in all, and the fit
+    uses at most `MOST_TO_FIT`; `tuned` then says how many responses that were.
+    """
+    fitter = PopulationFitter(items, response_type, len(responses.people))
+    some, most = responses, responses
+    if response_type.kind not in COUNTED:
+        each = burden(response_type, items.item_TU.shape[1])
+        some, most = (some_people(responses, limit // each, seed) for limit in (MANY, MOST_TO_FIT))
+    answers = fitter.answers(most)
+    candidates, share, scores = held_out_weights(fitter, some, config, seed, progress)
     parameters = _averaged(fitter, answers, candidates, share)
     chosen = candidates[int(np.argmax(share))]
-    variance, effect_scores = _tune_effects(fitter, responses, parameters, config, seed)
+    variance, effect_scores = _tune_effects(fitter, some, parameters, config, seed)
     effects = fitter.effects(answers, parameters, variance)
     tuned = {
         "reference_prior": chosen.prior,
@@ -90,6 +107,8 @@ def fit_population(
         "held_out_log_score": scores,
         "effect_log_score": effect_scores,
     }
+    if len(some) < len(responses):
+        tuned |= {"responses_weighed": len(some), "responses_fitted": len(most)}
     return PopulationModel(fitter.center, *parameters, effects, items.keys, tuned)
 
 
@@ -114,15 +133,31 @@ def _tune_effects(
 
     if len(responses) < 10:
         return 0.1, {}
-    fold_R = generator(seed, "population:responses").integers(0, 3, len(responses))
+    folds = _response_folds(fitter, responses, generator(seed, "population:responses").integers(0, 3, len(responses)))
     raw, extras = fitter.raw(parameters), torch.from_numpy(parameters.extras)
     scores = {}
     for variance in config.effect_variances:
         total = 0.0
-        for fold in range(3):
-            effects = fitter.effects(fitter.answers(responses.take(fold_R != fold)), parameters, variance)
-            outside = responses.take(fold_R == fold)
-            total += float(fitter.response_scores(raw + torch.from_numpy(effects), extras, outside).sum())
+        for inside, outside in folds:
+            effects = torch.from_numpy(fitter.effects(inside, parameters, variance))
+            total += float(fitter.answer_scores(raw + effects, extras, outside).sum())
         scores[variance] = total / len(responses)
     best = max(scores, key=lambda v: scores[v])
     return best, {f"{v:g}": round(s, 6) for v, s in scores.items()}
+
+
+def _response_folds(
+    fitter: PopulationFitter, responses: Responses, fold_R: NDArray[np.int64]
+) -> list[tuple[Answers, Answers]]:
+    """Per fold, the answers of the other folds and its own."""
+    folds = range(3)
+    if fitter.by_person or fitter.type.kind == "continuous":
+        parts = [(responses.take(fold_R != fold), responses.take(fold_R == fold)) for fold in folds]
+        return [(fitter.answers(inside), fitter.answers(outside)) for inside, outside in parts]
+    problem_B, values_BD, pair_R = distinct_pairs(responses)
+    held = [np.bincount(pair_R[fold_R == fold], minlength=len(problem_B)).astype(float) for fold in folds]
+
+    def counted(count_B: Array) -> Answers:
+        return Answers(problem_B, values_BD, count_B).take(count_B > 0)
+
+    return [(counted(sum(held) - outside), counted(outside)) for outside in held]

@@ -9,12 +9,12 @@ Shapes: T problems, I items, F features, Wi raw width per item, B answers, U uti
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.belief.counted import Answers
 from crowdllm.belief.items import Items
 from crowdllm.belief.reference_prior import reference_prior
 from crowdllm.data.responses import Responses
@@ -36,31 +36,6 @@ class Candidate(NamedTuple):
     intercept: float
     reference: float
     embedding: float
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Distinct (problem, response) pairs with their counts: all that the likelihood needs when people are many.
-
-    person_B: who answered, where people are few; None otherwise.
-    """
-
-    problem_B: NDArray[np.int64]
-    values_BD: Array
-    count_B: Array
-    person_B: NDArray[np.int64] | None = None
-
-    @staticmethod
-    def of(responses: Responses, by_person: bool = False) -> Answers:
-        """by_person: keep people apart."""
-        if by_person:
-            _, person = np.unique(responses.participant_R, return_inverse=True)
-            return Answers(responses.problem_R, responses.values_RD, np.ones(len(responses)), person)
-        if not len(responses):
-            return Answers(responses.problem_R, responses.values_RD, np.zeros(0))
-        table = np.c_[responses.problem_R, responses.values_RD]
-        rows, counts = np.unique(table, axis=0, return_counts=True)
-        return Answers(rows[:, 0].astype(np.int64), rows[:, 1:], counts.astype(float))
 
 
 class Parameters(NamedTuple):
@@ -94,7 +69,7 @@ class PopulationFitter:
         self.few_width = items.few_width
 
     def answers(self, responses: Responses) -> Answers:
-        return Answers.of(responses, self.by_person)
+        return Answers.of(responses, self.by_person, self.type)
 
     def raw(self, parameters: Parameters) -> torch.Tensor:
         """(I, Wi) raw parameters of every item, without own effects."""
@@ -102,16 +77,17 @@ class PopulationFitter:
 
         return self.features @ torch.from_numpy(parameters.weights_FW) + torch.from_numpy(parameters.intercept_W)
 
-    def response_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, responses: Responses) -> torch.Tensor:
-        """(R,) log probability of each response, given nothing of its person."""
+    def answer_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, answers: Answers) -> torch.Tensor:
+        """(B,) log probability of each of these answers times its count, given nothing of its person."""
         import torch
 
         params = self.type.base(assemble(raw_IW, extras, torch.from_numpy(self.item_TU), self.type.has_options))
-        where = torch.from_numpy(responses.problem_R)
-        return self.type.log_prob(params[where], torch.from_numpy(responses.values_RD), self.counts[where])
+        where = torch.from_numpy(answers.problem_B)
+        each = self.type.log_prob(params[where], torch.from_numpy(answers.values_BD), self.counts[where])
+        return each * torch.from_numpy(answers.count_B)
 
-    def person_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, responses: Responses) -> Array:
-        """(people,) log probability of all of a left-out person's responses together, in order of `np.unique`.
+    def person_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, answers: Answers) -> Array:
+        """(people,) log probability of all that each left-out person answered, in the order of `person_B`.
 
         Integrated over the person's strictness: being lenient throughout costs a person's predictions only once.
         """
@@ -119,14 +95,14 @@ class PopulationFitter:
 
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
         params = self.type.base(assemble(raw_IW, extras, torch.from_numpy(self.item_TU), self.type.has_options))
-        where = torch.from_numpy(responses.problem_R)
-        values, counts = torch.from_numpy(responses.values_RD), self.counts[where]
-        _, person = np.unique(responses.participant_R, return_inverse=True)
+        where = torch.from_numpy(answers.problem_B)
+        values, counts = torch.from_numpy(answers.values_BD), self.counts[where]
+        assert answers.person_B is not None
         total = []
         for node in nodes:
-            shift = torch.full((len(responses), 1), STRICTNESS * node, dtype=torch.float64)
-            shifted = self.type.shifted(params[where], shift, _spread(len(responses)))
-            total.append(np.bincount(person, self.type.log_prob(shifted, values, counts).numpy()))
+            shift = torch.full((len(values), 1), STRICTNESS * node, dtype=torch.float64)
+            shifted = self.type.shifted(params[where], shift, _spread(len(values)))
+            total.append(np.bincount(answers.person_B, self.type.log_prob(shifted, values, counts).numpy()))
         stacked = np.stack(total) + np.log(weights / weights.sum())[:, None]
         top = stacked.max(axis=0)
         return np.asarray(top + np.log(np.exp(stacked - top).sum(axis=0)))
@@ -210,21 +186,26 @@ class PopulationFitter:
         """
         import torch
 
+        from crowdllm.belief.counted_log_lik import counted_log_lik
+
         problems, problem_B = np.unique(answers.problem_B, return_inverse=True)
         item_TU = self.item_TU[problems]
         rows = np.unique(item_TU[item_TU >= 0])
         part_TU = torch.from_numpy(np.where(item_TU >= 0, np.searchsorted(rows, item_TU), -1))
+        options_T = self.counts[torch.from_numpy(problems)]
+        alone = counted_log_lik(self.type, answers, problem_B, options_T, item_TU.shape[1])
+        if answers.person_B is None:
+            return torch.from_numpy(rows), lambda raw_IW, extras, _: alone(
+                assemble(raw_IW, extras, part_TU, self.type.has_options)
+            )
         counts_B = self.counts[torch.from_numpy(answers.problem_B)]
         where, values = torch.from_numpy(problem_B), torch.from_numpy(answers.values_BD)
-        weight = torch.from_numpy(answers.count_B)
-        person = None if answers.person_B is None else torch.from_numpy(answers.person_B)
-        spread = _spread(len(values))
+        person, spread = torch.from_numpy(answers.person_B), _spread(len(answers.values_BD))
 
         def log_lik(raw_IW: torch.Tensor, extras: torch.Tensor, strictness: torch.Tensor) -> torch.Tensor:
             params = self.type.base(assemble(raw_IW, extras, part_TU, self.type.has_options))[where]
-            if person is not None:
-                params = self.type.shifted(params, STRICTNESS * strictness[person].unsqueeze(-1), spread)
-            return (self.type.log_prob(params, values, counts_B) * weight).sum()
+            params = self.type.shifted(params, STRICTNESS * strictness[person].unsqueeze(-1), spread)
+            return self.type.log_prob(params, values, counts_B).sum()
 
         return torch.from_numpy(rows), log_lik
 

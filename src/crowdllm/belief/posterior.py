@@ -17,6 +17,8 @@ import torch
 
 LogLik = Callable[[torch.Tensor], torch.Tensor]
 """(N, Z) noise to (N,) log-likelihood of each person's answers."""
+Derivatives = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""(N, Z) noise to the gradient (N, Z) of the log-likelihood and the posterior precision (N, Z, Z), at least I."""
 
 
 class Posterior(NamedTuple):
@@ -38,16 +40,21 @@ class Posterior(NamedTuple):
 
 def laplace(log_lik: LogLik, start_NZ: torch.Tensor, steps: int) -> Posterior:
     """`steps` Newton steps from `start_NZ`; the precision is at least the prior's, so that every step is safe."""
+    return newton(lambda eps_NZ: _derivatives(log_lik, eps_NZ), start_NZ, steps)
+
+
+def newton(derivatives: Derivatives, start_NZ: torch.Tensor, steps: int) -> Posterior:
+    """The same, from derivatives that are known without differentiating."""
     eps = start_NZ.detach().clone()
     if eps.shape[1] == 0:
         empty = torch.zeros(len(eps), 0, 0, dtype=eps.dtype)
         return Posterior(eps, empty, torch.zeros(len(eps), dtype=eps.dtype))
     for _ in range(steps):
-        gradient, precision = _derivatives(log_lik, eps)
+        gradient, precision = derivatives(eps)
         step = torch.linalg.solve(precision, gradient - eps)
         length = step.norm(dim=-1, keepdim=True)
         eps = eps + step * torch.clamp(2.0 / length.clamp_min(1e-12), max=1.0)
-    _, precision = _derivatives(log_lik, eps)
+    _, precision = derivatives(eps)
     lower = torch.linalg.cholesky(precision)
     identity = torch.eye(eps.shape[1], dtype=eps.dtype).expand_as(lower)
     factor = torch.linalg.solve_triangular(lower, identity, upper=False).transpose(-1, -2)

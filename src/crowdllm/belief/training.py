@@ -8,6 +8,12 @@ is not reconstructed, since what the belief must carry is the response.
 
 Early stopping is on held-out *problems* where there are enough of them (their answers predicted for people known by
 their other answers), else on held-out responses. The final fit uses all responses for the best number of epochs.
+
+Where there are more responses than `counted.MANY`, an epoch sees one random group of people instead of all, its
+sums scaled up; what is held out is predicted for one group, and a last sweep, with a learning rate that falls to 0,
+takes in every group once. `EpochTerms.responses` says how many responses each epoch saw.
+
+Shapes: R responses, B responses of a batch, N people, G people of a batch, I items, Z belief width.
 """
 
 from __future__ import annotations
@@ -19,11 +25,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from crowdllm.belief.batches import Batch, Groups
+from crowdllm.belief.counted import burden
 from crowdllm.belief.items import Items
-from crowdllm.belief.personal import PersonalModel, shift_and_spread
+from crowdllm.belief.likelihood import Likelihood
+from crowdllm.belief.personal import PersonalModel
 from crowdllm.belief.population import PopulationModel
-from crowdllm.belief.population_fit import assemble
-from crowdllm.belief.posterior import Posterior, laplace
+from crowdllm.belief.posterior import Posterior
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import ResponseType
@@ -37,7 +45,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class EpochTerms:
-    """The loss's terms after one epoch: `kl` per person, `decision_loss` and `held_out_loss` per response."""
+    """The loss's terms after one epoch: `kl` per person, `decision_loss` and `held_out_loss` per response.
+
+    stage: "search" for the number of epochs, "fit" on all responses, "sweep" over all groups of people where there are
+    several. responses: how many of them the epoch saw.
+    """
 
     stage: str
     epoch: int
@@ -45,69 +57,7 @@ class EpochTerms:
     decision_loss: float
     penalty: float
     held_out_loss: float
-
-
-@dataclass
-class Batch:
-    """Responses as tensors, with the item rows they refer to. All of them at once: R x (Z + P) numbers."""
-
-    participant: torch.Tensor
-    problem: torch.Tensor
-    item_BU: torch.Tensor
-    values: torch.Tensor
-    counts: torch.Tensor
-
-    @staticmethod
-    def of(responses: Responses, items: Items) -> Batch:
-        problem = torch.from_numpy(np.asarray(responses.problem_R, dtype=np.int64))
-        return Batch(
-            torch.from_numpy(np.asarray(responses.participant_R, dtype=np.int64)),
-            problem,
-            torch.from_numpy(items.item_TU)[problem],
-            torch.from_numpy(responses.values_RD),
-            torch.from_numpy(items.option_counts)[problem],
-        )
-
-
-class Likelihood:
-    """log p(y_it | eps_i) under the current parameters, for one set of items and people."""
-
-    def __init__(
-        self, model: PersonalModel, population: PopulationModel, items: Items, v_NV: torch.Tensor,
-        response_type: ResponseType, own_row_I: NDArray[np.int64], effects: bool | NDArray[np.bool_] = True,
-    ) -> None:  # fmt: skip
-        self.model, self.type, self.v_NV = model, response_type, v_NV
-        self.features = torch.from_numpy(population.features(items))
-        self.own_row = torch.from_numpy(own_row_I)
-        raw = population.item_raw(items, effects=bool(np.any(effects)))
-        if isinstance(effects, np.ndarray):
-            raw = np.where(effects[:, None], raw, population.item_raw(items, effects=False))
-        self.raw = torch.from_numpy(raw)
-        self.extras = torch.from_numpy(population.extras)
-        self.item_TU = torch.from_numpy(items.item_TU)
-
-    def refresh(self) -> None:
-        """Compute what depends on items alone or people alone, once for many evaluations."""
-        self.loadings = self.model.loadings(self.features, self.own_row)
-        self.part = self.model.profile_part(self.v_NV)
-        self.covariance = self.model.covariance(self.v_NV)
-        raw = assemble(self.model.item_raw(self.raw, self.own_row), self.extras, self.item_TU, self.type.has_options)
-        self.base = self.type.base(raw)
-
-    def __call__(self, batch: Batch, eps_NZ: torch.Tensor) -> torch.Tensor:
-        """(B,) log-likelihood of each response."""
-        attitude = (self.part + eps_NZ)[batch.participant]
-        shift, spread = shift_and_spread(self.loadings, self.covariance, batch.item_BU, attitude)
-        params = self.type.shifted(self.base[batch.problem], shift, spread)
-        return self.type.log_prob(params, batch.values, batch.counts)
-
-    def per_person(self, batch: Batch, people: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The function of (N, Z) noise that the encoder maximises."""
-
-        def log_lik(eps_NZ: torch.Tensor) -> torch.Tensor:
-            return torch.zeros(people, dtype=torch.float64).index_add(0, batch.participant, self(batch, eps_NZ))
-
-        return log_lik
+    responses: int = 0
 
 
 def train_personal(
@@ -145,7 +95,7 @@ def _choose_profile_penalty(
     grid where there are too few people, or no epochs.
     """
     middle = config.profile_penalties[len(config.profile_penalties) // 2]
-    people = np.unique(responses.participant_R)
+    people = responses.people
     if epochs == 0 or len(people) < MIN_PEOPLE_TO_HOLD_OUT or len(config.profile_penalties) == 1:
         return middle
     order = generator(seed, "belief:people").permutation(people)
@@ -165,7 +115,7 @@ def _hold_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None]:
     """Kept and held-out responses, and which items are held out whole (None when responses are held out singly)."""
     rng = generator(seed, "belief:held-out")
-    answered = np.unique(responses.problem_R)
+    answered = responses.answered
     if len(answered) >= config.min_problems_to_hold_out and not len(items.problems) < len(answered):
         held = rng.permutation(answered)[: max(1, round(config.held_out * len(answered)))]
         mask_R = np.isin(responses.problem_R, held)
@@ -185,7 +135,7 @@ class _Run:
         population: PopulationModel, config: CrowdConfig, seed: int, profile_penalty: float,
         held_items: NDArray[np.bool_] | None,
     ) -> None:  # fmt: skip
-        self.config, self.responses, self.items, self.people = config, responses, items, len(v_NV)
+        self.config, self.responses, self.items, self.people, self.seed = config, responses, items, len(v_NV), seed
         self.noise = torch.Generator().manual_seed(seed_words(seed, "belief:noise") % 2**63)
         self.model = PersonalModel(
             len(items), len(population.center_F), v_NV.shape[1], response_type.has_options, config, profile_penalty
@@ -199,67 +149,88 @@ class _Run:
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.eps = torch.zeros(self.people, config.belief_width, dtype=torch.float64)
 
+    def groups(self, rows: NDArray[np.int64]) -> Groups:
+        each = burden(self.likelihood.type, self.items.item_TU.shape[1])
+        return Groups.of(self.responses, self.items, rows, self.people, each, self.seed)
+
     def encode(self, batch: Batch, steps: int) -> Posterior:
+        """The posterior of the batch's people, from where it was last."""
         with torch.no_grad():
-            self.likelihood.refresh()
-        posterior = laplace(self.likelihood.per_person(batch, self.people), self.eps, steps)
-        self.eps = posterior.mean_NZ
+            self.likelihood.refresh(batch.people)
+            posterior = self.likelihood.posterior(batch, self.eps[batch.people], steps)
+        self.eps[batch.people] = posterior.mean_NZ
         return posterior
 
-    def epoch(self, batch: Batch, first: bool) -> tuple[float, float, float]:
-        """One E-step and `steps_per_epoch` gradient steps; returns kl, decision loss and penalty."""
+    def epoch(self, batch: Batch, rows: int, first: bool) -> tuple[float, float, float]:
+        """One E-step and `steps_per_epoch` gradient steps on a batch out of so many rows.
+
+        Returns kl, decision loss and penalty. first: whether the batch's people have no posterior yet.
+        """
         posterior = self.encode(batch, 3 if first else 1)
-        rows = len(batch.problem)
         for _ in range(self.config.steps_per_epoch):
             self.optimiser.zero_grad()
-            self.likelihood.refresh()
+            self.likelihood.refresh(batch.people)
             fit = torch.zeros((), dtype=torch.float64)
             for _ in range(self.config.training_draws):
-                noise = torch.randn(self.eps.shape, generator=self.noise, dtype=torch.float64)
-                fit = fit + self.likelihood(batch, posterior.draw(noise)).sum() / self.config.training_draws
+                noise = torch.randn(posterior.mean_NZ.shape, generator=self.noise, dtype=torch.float64)
+                fit = fit + self.likelihood.total(batch, posterior.draw(noise)) / self.config.training_draws
             penalty = self.model.penalty()
-            ((penalty - fit) / max(rows, 1)).backward()
+            (penalty / max(rows, 1) - fit / max(len(batch), 1)).backward()
             self.optimiser.step()
-        return float(posterior.kl().mean()), -float(fit.detach()) / max(rows, 1), float(penalty.detach())
+        return float(posterior.kl().mean()), -float(fit.detach()) / max(len(batch), 1), float(penalty.detach())
 
     def train(self, rows: NDArray[np.int64], epochs: int, history: list[EpochTerms], progress: Progress | None) -> None:
-        batch = Batch.of(self.responses.take(rows), self.items)
-        for epoch in range(epochs):
-            kl, decision, penalty = self.epoch(batch, epoch == 0)
-            history.append(EpochTerms("fit", epoch + 1, kl, decision, penalty, float("nan")))
+        """So many epochs; then, where these see a part of the rows each, one sweep over all of them."""
+        groups = self.groups(rows)
+        sweep = len(groups) if len(groups) > 1 and epochs else 0
+        for epoch, batch in zip(range(epochs + sweep), groups.batches(), strict=False):
+            if epoch >= epochs:
+                self._slow_down((epochs + sweep - epoch) / sweep)
+            terms = self.epoch(batch, len(rows), epoch < len(groups))
+            stage = "fit" if epoch < epochs else "sweep"
+            history.append(EpochTerms(stage, epoch + 1, *terms, float("nan"), len(batch)))
             if progress:
-                progress("training", epoch + 1, epochs)
+                progress("training", epoch + 1, epochs + sweep)
+
+    def _slow_down(self, share: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * share
 
     def held_out_loss(self, kept: Batch, held: Batch) -> float:
-        """Mean negative log predictive probability of held-out answers, given the people's other answers."""
+        """Mean negative log predictive probability of held-out answers, given the same people's other answers."""
         posterior = self.encode(kept, 1)
         draws = []
         with torch.no_grad():
             fixed = torch.Generator().manual_seed(7)
             for _ in range(16):
-                noise = torch.randn(self.eps.shape, generator=fixed, dtype=torch.float64)
+                noise = torch.randn(posterior.mean_NZ.shape, generator=fixed, dtype=torch.float64)
                 draws.append(self.likelihood(held, posterior.draw(noise)))
         return -float((torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws))).mean())
 
     def loss_on_people(self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], epochs: int) -> float:
         """Summed negative log predictive probability of the answers of people without any answer in training."""
-        self.train(kept_R, epochs, [], None)
-        kept = Batch.of(self.responses.take(kept_R), self.items)
-        return self.held_out_loss(kept, Batch.of(self.responses.take(held_R), self.items)) * len(held_R)
+        groups = self.groups(kept_R)
+        for epoch, batch in zip(range(epochs), groups.batches(), strict=False):
+            self.epoch(batch, len(kept_R), epoch < len(groups))
+        left_out = self.groups(held_R)
+        kept, held = groups.batch(0), left_out.batch(0)
+        if len(groups) > 1:  # of those left out, nobody is in it
+            kept = left_out.also(0, np.zeros(0, dtype=np.int64))
+        return self.held_out_loss(kept, held) * len(held)
 
     def search(
         self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],
         progress: Progress | None,
     ) -> int:  # fmt: skip
         """The number of epochs with the lowest held-out loss; 0 when the population alone predicts as well."""
-        kept = Batch.of(self.responses.take(kept_R), self.items)
-        held = Batch.of(self.responses.take(held_R), self.items)
+        groups = self.groups(kept_R)
+        watched, held = groups.batch(0), groups.also(0, held_R)
         alone = self.population_loss(held)
         best, best_epoch = np.inf, 0
-        for epoch in range(self.config.max_epochs):
-            kl, decision, penalty = self.epoch(kept, epoch == 0)
-            loss = self.held_out_loss(kept, held)
-            history.append(EpochTerms("search", epoch + 1, kl, decision, penalty, loss))
+        for epoch, batch in zip(range(self.config.max_epochs), groups.batches(), strict=False):
+            terms = self.epoch(batch, len(kept_R), epoch < len(groups))
+            loss = self.held_out_loss(watched, held)
+            history.append(EpochTerms("search", epoch + 1, *terms, loss, len(batch)))
             if progress:
                 progress("searching the number of epochs", epoch + 1, self.config.max_epochs)
             if loss < best - 1e-4:
@@ -273,7 +244,7 @@ class _Run:
         start = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.clear()
         with torch.no_grad():
-            self.likelihood.refresh()
-            loss = -float(self.likelihood(held, self.eps).mean())
+            self.likelihood.refresh(held.people)
+            loss = -float(self.likelihood(held, self.eps[held.people]).mean())
         self.model.load_state_dict(start)
         return loss

@@ -38,7 +38,7 @@ class Fault:
 def distinct(cells_R: Cells) -> tuple[NDArray[np.int64], Cells]:
     """(R,) codes and the (U,) distinct cells in order of appearance."""
     code_R, cells_U = pd.factorize(cells_R)
-    return code_R.astype(np.int64), np.asarray(cells_U, dtype=object)
+    return code_R.astype(np.int64, copy=False), np.asarray(cells_U, dtype=object)
 
 
 def row_findings(
@@ -93,7 +93,9 @@ def parse_responses(
     if response_type.kind == "continuous":
         values_UD, faults = _numbers(response_type, cells_U)
         return values_UD[code_R], code_R, faults
-    code_R, pair_U = pd.factorize(code_R * len(sets) + set_R)
+    pair_U = np.arange(len(cells_U))
+    if len(sets) > 1:
+        code_R, pair_U = pd.factorize(code_R * len(sets) + set_R)
     values_UD = np.full((len(pair_U), response_type.width()), np.nan)
     faults = {}
     looked_up = 0
@@ -106,7 +108,7 @@ def parse_responses(
             valid = _valid_words(response_type, options) if looked_up <= NEAREST_LOOKUPS else []
             near = nearest(error.value.strip(), valid)
             faults[u] = Fault(_response_message(response_type, cell), error.allowed, near)
-    return values_UD[code_R], code_R.astype(np.int64), faults
+    return values_UD[code_R], code_R.astype(np.int64, copy=False), faults
 
 
 def _valid_words(response_type: ResponseType, options: Options) -> list[str]:

@@ -30,6 +30,16 @@ class Responses:
     def __len__(self) -> int:
         return len(self.participant_R)
 
+    @property
+    def people(self) -> NDArray[np.int64]:
+        """Positions of those who gave a response, rising."""
+        return np.flatnonzero(np.bincount(self.participant_R))
+
+    @property
+    def answered(self) -> NDArray[np.int64]:
+        """Positions of the problems that have a response, rising."""
+        return np.flatnonzero(np.bincount(self.problem_R))
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Responses:
         """The responses at these positions (or where the mask holds), indices unchanged."""
         return Responses(self.participant_R[rows], self.problem_R[rows], self.values_RD[rows])

@@ -24,12 +24,12 @@ def worth_knowing(study: Study, settings: StudySettings, tables: Tables) -> list
         amount = "no responses" if not count else f"very few responses: {count}"
         message = f"{amount}; nothing can be learned from none, and little from fewer than {FEW_RESPONSES}"
         findings.append(Finding("warning", message, file=name))
-    silent = np.setdiff1d(np.arange(len(study.profiles)), study.responses.participant_R)
+    silent = np.flatnonzero(np.bincount(study.responses.participant_R, minlength=len(study.profiles)) == 0)
     if len(silent):
         people = tables.participants.name if tables.participants is not None else name
         message = f"{len(silent):,} participant(s) without responses: {listing(study.profiles.ids[silent])}"
         findings.append(Finding("note", message, file=people))
-    open_ = np.setdiff1d(np.arange(len(study.problems)), study.responses.problem_R)
+    open_ = np.flatnonzero(np.bincount(study.responses.problem_R, minlength=len(study.problems)) == 0)
     if len(open_) and count:
         file = tables.problems.name if tables.problems is not None else name
         names = listing(study.problems.ids[open_])

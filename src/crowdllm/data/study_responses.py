@@ -53,7 +53,8 @@ def assemble_responses(
     again_R, faults = _answered_twice(table, keep_R, people_R, problem_R, profiles, problems)
     findings += faults
     keep_R &= ~again_R & ~np.isnan(values_RD).any(axis=1)
-    return Responses(people_R[keep_R], problem_R[keep_R], values_RD[keep_R]), findings
+    whole = Responses(people_R, problem_R, values_RD)
+    return whole if keep_R.all() else whole.take(keep_R), findings
 
 
 def _extra_columns(table: Table, found: dict[str, str]) -> list[Finding]:
@@ -84,7 +85,7 @@ def _positions(
             near_id = cells_U[u].strip() if cells_U[u].strip() in known else ""
             message = f"the {what} id has blanks at its ends, which count"
             findings.append(Finding("warning", message, table.name, row, column, cells_U[u], "", near_id))
-    return at_U[code_R].astype(np.int64), findings + row_findings(table, column, code_R, cells_U, faults)
+    return at_U[code_R].astype(np.int64, copy=False), findings + row_findings(table, column, code_R, cells_U, faults)
 
 
 def _answered(table: Table, column: str, response_type: ResponseType) -> tuple[NDArray[np.bool_], list[Finding]]:
@@ -117,12 +118,17 @@ def _values(
         set_T = np.array([position.setdefault(o, len(position)) for o in problems.options], dtype=np.int64)
         sets = list(position) or sets
         set_R[ask_R] = set_T[problem_R[ask_R]]
-    asked = Table(table.name, {column: table.columns[column][ask_R]}, table.row_R[ask_R], table.ragged_R[ask_R])
-    values, code_A, faults = parse_responses(response_type, asked.columns[column], set_R[ask_R], sets)
-    values_RD = np.full((len(table), values.shape[1]), np.nan)
-    values_RD[ask_R] = values
+    asked = table
+    if not ask_R.all():
+        asked = Table(table.name, {column: table.columns[column][ask_R]}, table.row_R[ask_R], table.ragged_R[ask_R])
+        set_R = set_R[ask_R]
+    values_RD, code_A, faults = parse_responses(response_type, asked.columns[column], set_R, sets)
     codes = range(int(code_A.max(initial=-1)) + 1)
-    return values_RD, row_findings(asked, column, code_A, codes, faults)
+    findings = row_findings(asked, column, code_A, codes, faults)
+    if asked is not table:
+        values, values_RD = values_RD, np.full((len(table), values_RD.shape[1]), np.nan)
+        values_RD[ask_R] = values
+    return values_RD, findings
 
 
 def _answered_twice(
@@ -134,12 +140,14 @@ def _answered_twice(
     problems: Problems,
 ) -> tuple[NDArray[np.bool_], list[Finding]]:
     """(R,) whether an earlier row has the same participant and problem, and an error naming both rows."""
+    again_R = np.zeros(len(table), dtype=bool)
+    pair_K = (people_R * max(len(problems), 1) + problem_R)[keep_R]
+    pair_K.sort()  # a fraction of the memory that looking for equal ones among the unsorted takes
+    if not (pair_K[1:] == pair_K[:-1]).any():
+        return again_R, []
     rows = np.flatnonzero(keep_R)
     pair_K = people_R[rows] * max(len(problems), 1) + problem_R[rows]
-    again_R = np.zeros(len(table), dtype=bool)
     again_K = pd.Series(pair_K).duplicated().to_numpy()
-    if not again_K.any():
-        return again_R, []
     again_R[rows[again_K]] = True
     code_K, _ = pd.factorize(pair_K)
     _, first_U = np.unique(code_K, return_index=True)
