@@ -7,6 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
+os.environ["CROWDLLM_EMBEDDING_CACHE"] = (
+    "off"  # no test finds what an earlier run kept, nor writes to the user's folder
+)
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.CallInfo[None], None]:

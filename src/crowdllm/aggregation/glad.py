@@ -71,7 +71,7 @@ def glad(
         wrong_R = wrong(posterior_TM, labels)
         if telling_R is not None:
             wrong_R = wrong_R[telling_R]
-        constant = float(others_T @ (answers_T - (posterior_TM * counts_TM).sum(axis=1)))  # others_T: 0 if M_t = 1
+        constant = float((others_T * (answers_T - (posterior_TM * counts_TM).sum(axis=1))).sum())  # 0 where M_t = 1
         found = minimize(
             objective,
             theta,
@@ -137,19 +137,22 @@ def negative_q(
     def objective(theta: Floats, wrong_R: Floats, constant: float) -> tuple[float, Floats]:
         alpha_N, beta_T = theta[:participants], np.exp(theta[participants:])
         away = theta - PRIOR_MEAN
-        q = log_prior - constant - 0.5 * float(away @ away)
+        q = log_prior - constant - 0.5 * float((away * away).sum())
         gradient = away
         for part, low, high in parts:
-            i, t, wrong_B = participant_R[part], problem_R[part] - low, wrong_R[part]
-            alpha_B, beta_B = alpha_N[i], beta_T[low:high][t]
+            i, t = participant_R[part].astype(np.int64), problem_R[part].astype(np.int64)  # looked up with faster
+            t -= low
+            wrong_B, alpha_B, beta_B = wrong_R[part], alpha_N[i], beta_T[low:high][t]
             x_B = alpha_B * beta_B
-            log_s_B, s_B = sigmoid(x_B)
+            log_s_B = log_sigmoid(x_B)
             # w log s(x) + (1 - w) log s(-x) = log s(x) - (1 - w) x
-            q += float(log_s_B.sum()) - float(x_B @ wrong_B)
-            s_B += wrong_B
-            np.subtract(1.0, s_B, out=s_B)  # w - s(x)
-            alpha_B *= s_B
-            beta_B *= s_B
+            x_B *= wrong_B
+            q += float(log_s_B.sum()) - float(x_B.sum())
+            rest_B = np.exp(log_s_B, out=log_s_B)
+            rest_B += wrong_B
+            np.subtract(1.0, rest_B, out=rest_B)  # w - s(x)
+            alpha_B *= rest_B
+            beta_B *= rest_B
             gradient[:participants] -= np.bincount(i, beta_B, participants)
             of_t = np.bincount(t, alpha_B, high - low)
             gradient[participants + low : participants + high] -= beta_T[low:high] * of_t
@@ -158,12 +161,13 @@ def negative_q(
     return objective
 
 
-def sigmoid(x_B: Floats) -> tuple[Floats, Floats]:
-    """log s(x) = min(x, 0) - log(1 + exp(-|x|)), and s(x)."""
-    tail_B = np.exp(-np.abs(x_B))
-    total_B = 1.0 + tail_B
+def log_sigmoid(x_B: Floats) -> Floats:
+    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|))."""
+    tail_B = np.abs(x_B)
+    np.negative(tail_B, out=tail_B)
+    np.exp(tail_B, out=tail_B)
+    tail_B += 1.0
+    np.log(tail_B, out=tail_B)
     log_s_B = np.minimum(x_B, 0.0)
-    log_s_B -= np.log(total_B)
-    np.copyto(tail_B, 1.0, where=x_B >= 0)
-    tail_B /= total_B
-    return log_s_B, tail_B
+    log_s_B -= tail_B
+    return log_s_B

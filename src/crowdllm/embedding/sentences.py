@@ -19,9 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdllm.embedding.vector_cache import VectorCache, cache_file, model_identity
 from crowdllm.errors import DataUnavailableError, MissingExtraError
 
 MAX_WIDTH, DEPTHS = 384, 3
+KEPT_AT_ONCE = 64  # texts after which what was made is written down
+READING = f"mean over tokens at {DEPTHS} depths, one text at a time"
 Vectors = NDArray[np.float32]
 
 
@@ -75,11 +78,14 @@ def _directions(h_TLH: NDArray[np.float64], center_LH: NDArray[np.float64]) -> N
 
 
 class _Model:
-    """A loaded model, and what it made of every text so far."""
+    """A model, loaded when a text is not known yet, and what it made of every text so far, here or on disk."""
 
     def __init__(self, name: str) -> None:
-        self.model = _load(name)
+        self.name = name
         self.known: dict[str, Vectors] = {}
+        self.identity = model_identity(name)
+        if self.identity is None:  # loading says whether there is such a model
+            self._loaded()
 
     def hidden(self, texts: list[str]) -> NDArray[np.float64]:
         """(T, L, H) mean over tokens at each depth.
@@ -87,22 +93,48 @@ class _Model:
         One text at a time: in a batch, a text's vector would depend in its last digits on the texts beside it, and with
         it a few simulated answers. On a CPU this costs a tenth more.
         """
-        for text in texts:
-            if text not in self.known:
-                self.known[text] = self._encode(text)
+        missing = self._unknown(texts)
+        if missing:
+            model = self._loaded()
+            missing = self._unknown(texts)  # loading may have brought another version
+            for start in range(0, len(missing), KEPT_AT_ONCE):
+                made = {text: _encode(model, text) for text in missing[start : start + KEPT_AT_ONCE]}
+                self.known |= made
+                self._cache().put(made)
         return np.array([self.known[text] for text in texts], dtype=np.float64)
 
-    def _encode(self, text: str) -> Vectors:
-        import torch
+    def _unknown(self, texts: list[str]) -> list[str]:
+        """The distinct texts that are known neither here nor on disk; what the disk has is known from now on."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if missing:
+            self.known |= self._cache().get(missing)
+        return [text for text in missing if text not in self.known]
 
-        inner: Any = getattr(self.model[0], "auto_model", None) or self.model[0].model
-        tokenise = getattr(self.model, "preprocess", None) or self.model.tokenize
-        tokens = {k: v.to(self.model.device) for k, v in tokenise([text]).items() if hasattr(v, "to")}
-        with torch.no_grad():
-            layers = inner(**tokens, output_hidden_states=True).hidden_states
-        top = len(layers) - 1
-        depths = [layers[round(top * (d + 1) / DEPTHS)] for d in reversed(range(DEPTHS))]
-        return np.asarray(torch.cat([h.mean(dim=1) for h in depths]).float().cpu().numpy())
+    def _cache(self) -> VectorCache:
+        return VectorCache(cache_file() if self.identity else None, self.identity or "", READING, DEPTHS)
+
+    def _loaded(self) -> Any:
+        """The model. Where loading it brought another version than the one whose vectors were read, these go."""
+        if "model" not in self.__dict__:
+            self.model = _load(self.name)
+            identity = model_identity(self.name)
+            if identity != self.identity:
+                self.identity, self.known = identity, {}
+        return self.model
+
+
+def _encode(model: Any, text: str) -> Vectors:
+    """(L, H) of one text."""
+    import torch
+
+    inner: Any = getattr(model[0], "auto_model", None) or model[0].model
+    tokenise = getattr(model, "preprocess", None) or model.tokenize
+    tokens = {k: v.to(model.device) for k, v in tokenise([text]).items() if hasattr(v, "to")}
+    with torch.no_grad():
+        layers = inner(**tokens, output_hidden_states=True).hidden_states
+    top = len(layers) - 1
+    depths = [layers[round(top * (d + 1) / DEPTHS)] for d in reversed(range(DEPTHS))]
+    return np.asarray(torch.cat([h.mean(dim=1) for h in depths]).float().cpu().numpy())
 
 
 def _load(name: str) -> Any:
