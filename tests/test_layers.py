@@ -18,9 +18,14 @@ LAYERS = (
     ("datasets", "llm", "embedding", "profiles", "aggregation", "evaluation"),
     ("reference", "elicitation", "belief"),
     ("simulation",),
+    ("survey_tuning", "exchange"),
     ("methods",),
-    ("experiments", "report"),
+    ("estimation",),
+    ("report",),
+    ("experiments",),
     ("api",),
+    ("integrations",),
+    ("studio",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -9,6 +9,7 @@ from scipy.optimize import approx_fprime
 from scipy.stats import norm
 
 from crowdllm.aggregation import aggregate
+from crowdllm.aggregation import glad as glad_module
 from crowdllm.aggregation.glad import negative_q
 from crowdllm.data.responses import Responses
 from crowdllm.responses.choice import Choice
@@ -103,3 +104,17 @@ def test_a_problem_with_a_single_option_tells_nothing_about_people():
     np.testing.assert_array_equal(found.distribution_TM[1], [1, 0])
     np.testing.assert_allclose(found.skill_N[:3], alone.skill_N[:3], rtol=1e-3)
     assert found.skill_N[3] == 1
+
+
+def test_labels_seen_in_blocks_give_the_same_result(monkeypatch):
+    """Blocks of seven labels and of all of them; one problem that a block ends within, and one option too few."""
+    rng = np.random.default_rng(2)
+    rows = 200
+    votes = Responses(rng.integers(0, 9, rows), rng.integers(0, 20, rows), rng.integers(0, 3, (rows, 1)).astype(float))
+    votes = votes.take((votes.values_RD[:, 0] < 2) | (votes.problem_R != 4))
+    option_counts = np.where(np.arange(20) == 4, 2, 3)
+    whole = aggregate(votes, Choice(3), 20, 9, "glad", option_counts=option_counts, max_iterations=3)
+    monkeypatch.setattr(glad_module, "BLOCK", 7)
+    blocks = aggregate(votes, Choice(3), 20, 9, "glad", option_counts=option_counts, max_iterations=3)
+    np.testing.assert_allclose(blocks.distribution_TM, whole.distribution_TM, atol=1e-6)
+    np.testing.assert_allclose(blocks.skill_N, whole.skill_N, atol=1e-5)

@@ -206,3 +206,76 @@ def test_an_option_that_a_problem_does_not_have_is_not_shifted() -> None:
     loadings = torch.tensor([[1.0, 1.0]]).double()
     shift, _ = shift_and_spread(loadings, torch.eye(2).double(), torch.tensor([[0, -1]]), torch.ones(1, 2).double())
     np.testing.assert_allclose(shift.numpy(), [[2, 0]])
+
+
+# --- more responses than are seen at once ------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_groups(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many responses on a scale are seen at once, in these tests."""
+    from crowdllm.belief import batches
+
+    monkeypatch.setattr(batches, "MANY", 500)
+    return 500
+
+
+def test_groups_of_people_teach_what_everybody_at_once_does(
+    make_known: Known, fast_config: Config, in_groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """240 people with ten answers each: what is learned predicts new people far better than no differences would."""
+    from crowdllm.belief import batches
+
+    split = make_known("ordinal", people=300, problems=10, strength=2.0).study.split("participant", 0.2, 0)
+    config = fast_config(max_epochs=12)
+    grouped = fit_crowd(split.train, None, config, 0)
+    monkeypatch.setattr(batches, "MANY", 10**9)
+    at_once = fit_crowd(split.train, None, config, 0)
+    alone = fit_crowd(split.train, None, config.model_copy(update={"belief_width": 0}), 0)
+    scores = [score_of_new_people(model, split.test) for model in (grouped, at_once, alone)]
+    assert scores[0] > scores[2] + 0.8 * (scores[1] - scores[2])
+    assert scores[1] > scores[2] + 0.02
+
+
+def test_every_epoch_says_what_it_saw_and_a_sweep_takes_in_everybody(
+    make_known: Known, fast_config: Config, in_groups: int
+) -> None:
+    study = make_known("ordinal", people=120, problems=10, strength=2.0).study
+    history = fit_crowd(study, None, fast_config(max_epochs=4), 0).history
+    assert {h.stage for h in history} == {"search", "fit", "sweep"}
+    assert max(h.responses for h in history) <= in_groups + 10
+    assert sum(h.responses for h in history if h.stage == "sweep") == len(study.responses)
+
+
+def test_with_few_responses_every_epoch_sees_all(make_known: Known, fast_config: Config) -> None:
+    study = make_known("ordinal", people=40, problems=8, strength=2.0).study
+    history = fit_crowd(study, None, fast_config(max_epochs=4), 0).history
+    assert {h.responses for h in history if h.stage == "fit"} == {len(study.responses)}
+    assert "sweep" not in {h.stage for h in history}
+
+
+@pytest.mark.parametrize("kind", ["choice", "ballot", "continuous"])
+def test_groups_serve_every_type_and_weigh_profiles(
+    kind: str, make_known: Known, fast_config: Config, in_groups: int
+) -> None:
+    study = make_known(kind, people=60, problems=10, strength=2.0).study
+    config = fast_config(max_epochs=3, profile_penalties=(8.0, 80.0))
+    first, again = (fit_crowd(study, None, config, 1) for _ in range(2))
+    np.testing.assert_array_equal(parameters(first), parameters(again))
+    assert np.isfinite(parameters(first)).all()
+
+
+def test_of_very_many_ballots_the_population_is_fitted_on_some_and_says_so(
+    make_known: Known, fast_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crowdllm.belief import population
+    from crowdllm.belief.counted import burden
+
+    study = make_known("ballot", people=60, problems=6).study
+    each = burden(study.response_type, int(study.problems.option_counts.max()))
+    monkeypatch.setattr(population, "MANY", 100 * each)
+    monkeypatch.setattr(population, "MOST_TO_FIT", 200 * each)
+    tuned = fit_crowd(study, None, fast_config(belief_width=0), 0).population.tuned
+    assert 90 < tuned["responses_weighed"] <= 100 < 190 < tuned["responses_fitted"] <= 200
+    monkeypatch.undo()
+    assert "responses_weighed" not in fit_crowd(study, None, fast_config(belief_width=0), 0).population.tuned

@@ -1,0 +1,1 @@
+"""Read studies from, and write crowds to, the formats that people already use: one file per format."""

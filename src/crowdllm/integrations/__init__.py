@@ -1,0 +1,1 @@
+"""CrowdLLM from within other tools: scikit-learn, Hugging Face datasets, MCP clients."""
