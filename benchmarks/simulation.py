@@ -1,6 +1,6 @@
 """How many decisions a second the simulation makes, beside plain torch and beside the noise alone.
 
-    python benchmarks/simulation.py [--people N] [--ballots N] [--threads N] [--repeats N] [--json FILE]
+    python benchmarks/simulation.py [--people N] [--ballots N] [--threads N] [--repeats N] [--crowd R] [--json FILE]
 
 In every round each contestant runs once, so that whatever else the machine does slows all of them. Rates are medians
 over the rounds, and so are the ratios to the noise, which depend on the machine far less; `per core` is what was made
@@ -14,7 +14,8 @@ per second of processor time, which other programs hardly disturb.
   one draw each (float32);
 - ballots: 5 of 24 options (made-up utilities);
 - write: rows of a Parquet table of responses that are decided already; stream: rows of a whole simulated crowd on
-  disk, made by one process.
+  disk, made by one process; crowd: the same of a crowd large enough for one process per core, their start and the
+  tables at the end included, as `crowdllm simulate` makes it. It runs once, in a round of its own with the noise.
 
 The ordinal model is fitted on the data set `offensiveness` (1,500 problems) where it can be had, else on the bundled
 demo study, with few epochs and fixed penalties: what is learned has no influence on the speed. Where torch finds a GPU,
@@ -44,6 +45,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crowdllm.api import fit
+from crowdllm.belief.checkpoint import read_meta, save_model
 from crowdllm.belief.crowd_model import CrowdModel
 from crowdllm.data.profiles import Profiles
 from crowdllm.errors import DataUnavailableError
@@ -52,6 +54,7 @@ from crowdllm.responses.ballot import Ballot
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.rng import generator, normals, stable_keys
 from crowdllm.simulation.device import decide_grid_on, words_on
+from crowdllm.simulation.engines import Resources
 from crowdllm.simulation.grid import GridTerms, PeopleTerms, decide_grid, decide_pairs, grid_terms, people_terms
 from crowdllm.simulation.plan import Settings
 from crowdllm.simulation.stream import stream_crowd
@@ -61,7 +64,7 @@ QUICK: dict[str, Any] = {"max_epochs": 2, "embedding_penalties": (60.0,), "refer
 QUICK |= {"profile_penalties": (80.0,), "effect_variances": (0.3,)}
 BATCH, OPTIONS, PICKS = 1 << 16, 24, 5
 MADE = {"noise": "normals", "ordinal": "responses", "pairs": "responses", "torch": "responses", "ballots": "ballots"}
-MADE |= {"write": "rows", "stream": "rows"}
+MADE |= {"write": "rows", "stream": "rows", "crowd": "rows"}
 Contestant = Callable[[], int]
 """Does its work once and returns how many things it made."""
 
@@ -160,6 +163,19 @@ def streamed(model: CrowdModel, people: int) -> Contestant:
     return run
 
 
+def crowd_on_disk(model: CrowdModel, people: int, workers: int) -> Contestant:
+    """A whole crowd on disk, made by several processes."""
+
+    def run() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            home, out = Path(folder) / "model", Path(folder) / "crowd"
+            save_model(model, home)
+            settings, resources = Settings(participants=people), Resources(home, workers)
+            return stream_crowd(model, read_meta(home), model.items, settings, out, resources=resources).stored
+
+    return run
+
+
 def on_the_gpu(terms: GridTerms, people: PeopleTerms, ballots: tuple[GridTerms, PeopleTerms]) -> dict[str, Contestant]:
     """The contestants that also run on a GPU; each waits until the GPU is done."""
     low = torch.arange(1 << 22, device="cuda")
@@ -201,15 +217,15 @@ class Run:
     per_core: float
 
 
-def rounds(contestants: dict[str, Contestant], repeats: int) -> dict[str, list[Run]]:
-    """Each contestant's runs; a round before the first is not counted."""
+def rounds(contestants: dict[str, Contestant], repeats: int, uncounted: int = 1) -> dict[str, list[Run]]:
+    """Each contestant's runs; the rounds before the first `repeats` are not counted."""
     runs: dict[str, list[Run]] = {name: [] for name in contestants}
-    for round_ in range(repeats + 1):
+    for round_ in range(1 - uncounted, repeats + 1):
         for name, work in contestants.items():
             start, busy = time.perf_counter(), time.process_time()
             made = work()
             run = Run(made / (time.perf_counter() - start), made / (time.process_time() - busy))
-            if round_:
+            if round_ > 0:
                 runs[name].append(run)
     return runs
 
@@ -236,7 +252,7 @@ def show(records: list[dict[str, Any]], title: str) -> None:
     for heading in ("what", "made", "million/s", "per core", "to noise"):
         table.add_column(heading, justify="left" if heading in ("what", "made") else "right", no_wrap=True)
     for r in records:
-        rates = (f"{r[key] / 1e6:.2f}" for key in ("per_second", "per_core_second"))
+        rates = (f"{r[key] / 1e6:.2f}" if r[key] else "" for key in ("per_second", "per_core_second"))
         table.add_row(r["what"], MADE[r["what"].split()[-1]], *rates, f"{r['to_noise']:.2f}")
     Console().print(table)
 
@@ -249,6 +265,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=1 << 20, metavar="N", help="pairs, and a quarter of the rows")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds that are counted")
+    parser.add_argument("--crowd", type=int, default=200_000_000, metavar="R", help="rows of the large crowd")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements to this file")
     return parser.parse_args()
 
@@ -274,7 +291,11 @@ def main() -> None:
     }
     gpu = torch.cuda.is_available()
     contestants |= on_the_gpu(terms, people, ballots) if gpu else {}
-    records = summary(rounds(contestants, asked.repeats))
+    runs = rounds(contestants, asked.repeats)
+    large = crowd_on_disk(model, max(1, asked.crowd // len(terms)), asked.threads)
+    alone = rounds({"noise": contestants["noise"], "crowd": large}, 1, uncounted=0)
+    large_record = summary(alone)[1] | {"per_core_second": None}  # its work is that of other processes
+    records = [*summary(runs), large_record]
     show(records, f"Fitted on {data}: {len(people):,} people x {len(terms):,} problems, {asked.threads} threads")
     differ = {"ordinal": mismatches(terms, people), "ballots": mismatches(*ballots)} if gpu else {}
     for name, wrong in differ.items():
@@ -288,7 +309,8 @@ def main() -> None:
             "gpu": torch.cuda.get_device_name() if gpu else None,
             "gpu_mismatches": differ,
             "data": data,
-            "sizes": {"people": len(people), "problems": len(terms), "ballots": asked.ballots, "pairs": asked.pairs},
+            "sizes": {"people": len(people), "problems": len(terms)}
+            | {name: getattr(asked, name) for name in ("ballots", "pairs", "crowd")},
             "threads": asked.threads,
             "measurements": records,
         }
