@@ -91,18 +91,21 @@ def test_sums_by_person_and_by_item_are_those_of_a_loop() -> None:
     np.testing.assert_array_equal(sums.sum(torch.from_numpy(weight), of_items), found_N)
 
 
-def test_the_total_of_ordinal_answers_and_its_gradients_are_those_that_torch_finds() -> None:
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_total_of_ordinal_answers_and_its_gradients_are_those_that_torch_finds(weighted: bool) -> None:
     base, _, values, _ = ordinal_answers(40)
     rng = np.random.default_rng(3)
     loadings, attitude = (torch.from_numpy(0.7 * rng.normal(size=(rows, 2))).requires_grad_() for rows in (6, 7))
     spread = torch.from_numpy(rng.uniform(1, 2, 6)).requires_grad_()
     person, item = (torch.from_numpy(rng.integers(0, most, 40)) for most in (7, 6))
+    weight = torch.from_numpy(rng.uniform(0.2, 3, 40)) if weighted else None
     total = OrdinalTotal.apply(
-        loadings, attitude, spread, Cells.of(base, values), ByPerson.of(person, item, 7), person, item
+        loadings, attitude, spread, Cells.of(base, values), ByPerson.of(person, item, 7), person, item, weight
     )
     found = torch.autograd.grad(3.0 * total, (loadings, attitude, spread))
     params = LEVELS.shifted(base, (loadings[item] * attitude[person]).sum(-1, keepdim=True), spread[item])
-    plain = LEVELS.log_prob(params, values, torch.zeros(40)).sum()
+    each = LEVELS.log_prob(params, values, torch.zeros(40))
+    plain = (each if weight is None else each * weight).sum()
     assert float(total.detach()) == pytest.approx(float(plain.detach()), rel=1e-10)
     for mine, theirs in zip(found, torch.autograd.grad(3.0 * plain, (loadings, attitude, spread)), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-9)

@@ -91,7 +91,8 @@ def test_the_loss_of_the_population_alone_is_that_of_a_model_without_people(
     study = make_known("choice", people=30, problems=6).study
     model = fit_crowd(study, None, fast_config(belief_width=0), 0)
     v_NV = torch.zeros(30, 0).double()
-    run = _Run(model.items, study.responses, v_NV, model.response_type, model.population, fast_config(), 0, 1.0, None)
+    population, kind = model.population, model.response_type
+    run = _Run(model.items, study.responses, v_NV, kind, population, fast_config(), 0, 1.0, None, None)
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     loss = run.population_loss(Batch.of(study.responses, model.items, np.arange(30)))
     assert loss == pytest.approx(-score_of_new_people(model, study), abs=1e-9)

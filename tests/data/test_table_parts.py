@@ -54,7 +54,7 @@ def test_more_rows_than_memory_should_hold_are_an_error_that_says_what_to_do(
     table, findings = read_table(folder)
     assert table is None
     assert "has 11 rows in 2 Parquet parts" in findings[0].message
-    assert "crowdllm.simulation.scan" in findings[0].allowed
+    assert "crowdllm.Responses.scan" in findings[0].allowed
 
 
 def test_a_folder_of_other_things_cannot_be_read(tmp_path: Path) -> None:

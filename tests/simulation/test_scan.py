@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crowdllm.data.responses import Responses
 from crowdllm.data.study_folder import load_study
 from crowdllm.errors import ConfigError, CrowdLLMError, UnknownNameError
 from crowdllm.profiles.pool import parse_filters, qualified
 from crowdllm.simulation import finish
 from crowdllm.simulation.plan import Settings, Shard
-from crowdllm.simulation.scan import scan
 from crowdllm.simulation.stream import stream_crowd
 
 KINDS = ["continuous", "bounded", "ordinal", "choice", "ballot", "approval", "points", "ranking"]
@@ -31,7 +31,7 @@ def crowd(saved: Saved, out: Path, kind: str = "ordinal", **settings: Any) -> Pa
 
 def scanned(*given: Any, **more: Any) -> dict[tuple[str, str], list[float]]:
     out: dict[tuple[str, str], list[float]] = {}
-    for batch in scan(*given, **more):
+    for batch in Responses.scan(*given, **more):
         r = batch.responses
         for i, t, value in zip(r.participant_R, r.problem_R, r.values_RD.tolist(), strict=True):
             pair = (batch.people.ids[i], batch.problems.ids[t])
@@ -69,7 +69,7 @@ def test_only_these_problems_are_read(saved: Saved, tmp_path: Path, problems: li
 def test_only_these_people_are_read(saved: Saved, tmp_path: Path, where: list[str]) -> None:
     crowd(saved, tmp_path)
     assert scanned(tmp_path, where=where) == loaded(tmp_path, where=where)
-    for batch in scan(tmp_path, where=where):
+    for batch in Responses.scan(tmp_path, where=where):
         assert qualified(batch.people, parse_filters(where, batch.people.columns)).all()
 
 
@@ -80,8 +80,8 @@ def test_a_sample_is_read_too(saved: Saved, tmp_path: Path) -> None:
 
 def test_a_batch_is_a_row_group_and_no_more(saved: Saved, tmp_path: Path) -> None:
     crowd(saved, tmp_path)
-    assert max(len(batch.responses) for batch in scan(tmp_path)) <= 45
-    assert {batch.part for batch in scan(tmp_path)} == {0, 1, 2, 3, 4}
+    assert max(len(batch.responses) for batch in Responses.scan(tmp_path)) <= 45
+    assert {batch.part for batch in Responses.scan(tmp_path)} == {0, 1, 2, 3, 4}
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_what_there_is_not_is_refused_at_once(
 ) -> None:
     crowd(saved, tmp_path)
     with pytest.raises(error, match=words):
-        scan(tmp_path, **given)
+        Responses.scan(tmp_path, **given)
 
 
 def test_a_folder_without_responses_is_refused(saved: Saved, tmp_path: Path) -> None:
     crowd(saved, tmp_path / "counts", sample=0.0)
     with pytest.raises(CrowdLLMError, match=r"distributions only, no responses: read .*distributions\.csv"):
-        scan(tmp_path / "counts")
+        Responses.scan(tmp_path / "counts")
     with pytest.raises(CrowdLLMError, match="holds no simulated crowd"):
-        scan(tmp_path)
+        Responses.scan(tmp_path)
     model, meta, _ = saved("ordinal")
     stream_crowd(model, meta, model.items, Settings(45), tmp_path / "share", shard=Shard(1, 2))
     with pytest.raises(CrowdLLMError, match="join all shares"):
-        scan(tmp_path / "share")
+        Responses.scan(tmp_path / "share")
 
 
 def test_pandas_reads_the_parts_and_joins_them_with_the_people(saved: Saved, tmp_path: Path) -> None:
@@ -143,6 +143,6 @@ def test_parts_with_many_rows_are_not_loaded_whole(
     monkeypatch.setattr(finish, "SPREADSHEET_ROWS", 10)
     monkeypatch.setattr("crowdllm.data.tables.MOST_ROWS", 100)
     crowd(saved, tmp_path)
-    with pytest.raises(CrowdLLMError, match=r"too many to hold at once.*crowdllm\.simulation\.scan"):
+    with pytest.raises(CrowdLLMError, match=r"too many to hold at once.*crowdllm\.Responses\.scan"):
         load_study(tmp_path)
     assert len(scanned(tmp_path)) > 100

@@ -47,6 +47,10 @@ def aggregate(
     Problems without a response and participants without one are allowed, and give NaN. The result does not
     depend on the order of the responses.
 
+    Survey weights (`Responses.weight_R`) count in `mean`, `median` and `majority_vote`, which say what the population
+    would decide. Dawid-Skene and GLAD leave them aside: they ask which answer is right and who can tell, not how many
+    think so.
+
     Args:
         participant_count: N.
         method: a name in `AGGREGATORS`.

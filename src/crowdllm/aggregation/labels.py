@@ -54,6 +54,12 @@ class Labels:
         shape = len(self.problem_T), len(self.level_M)
         return np.bincount(self.cell_R(), minlength=shape[0] * shape[1]).reshape(shape)
 
+    def weights_TM(self, weight_R: Floats) -> Floats:
+        """(T, M) the survey weight of the responses that gave each level; the labels in the responses' order."""
+        shape = len(self.problem_T), len(self.level_M)
+        weights = np.bincount(self.cell_R(), weight_R, minlength=shape[0] * shape[1])
+        return weights.reshape(shape).astype(float)
+
     def cell_R(self, part: slice = slice(None)) -> Ints:
         """Where each label of a part stands in a flat (T, M) table."""
         cell_R = self.problem_R[part].astype(np.int64)

@@ -30,16 +30,21 @@ def scores(responses: Responses, response_type: ResponseType) -> Floats:
     return values_RD
 
 
+def answer_weights(responses: Responses, problem_count: int) -> NDArray[np.int64] | Floats:
+    """(T,) how many responses each problem has, or their survey weight."""
+    return np.bincount(responses.problem_R, responses.weight_R, minlength=problem_count)
+
+
 def answer_counts(responses: Responses, problem_count: int) -> NDArray[np.int64]:
     """(T,) how many responses each problem has."""
     return np.bincount(responses.problem_R, minlength=problem_count)
 
 
-def level_counts(responses: Responses, response_type: ResponseType, problem_count: int) -> NDArray[np.int64]:
-    """(T, M) how many ordinal responses gave each level."""
+def level_counts(responses: Responses, response_type: ResponseType, problem_count: int) -> NDArray[np.int64] | Floats:
+    """(T, M) how many ordinal responses gave each level, or their survey weight."""
     levels = response_type.summary_width()
     cell_R = responses.problem_R * levels + responses.values_RD[:, 0].astype(np.int64)
-    return np.bincount(cell_R, minlength=problem_count * levels).reshape(problem_count, levels)
+    return np.bincount(cell_R, responses.weight_R, minlength=problem_count * levels).reshape(problem_count, levels)
 
 
 def sums(score_RD: Floats, problem_R: NDArray[np.int64], problem_count: int) -> Floats:
@@ -48,6 +53,11 @@ def sums(score_RD: Floats, problem_R: NDArray[np.int64], problem_count: int) -> 
     for d in range(score_RD.shape[1]):
         sum_TD[:, d] = np.bincount(problem_R, weights=score_RD[:, d], minlength=problem_count)
     return sum_TD
+
+
+def weighted(score_RD: Floats, responses: Responses) -> Floats:
+    """The scores times the survey weights of who gave them, where there are weights."""
+    return score_RD if responses.weight_R is None else score_RD * responses.weight_R[:, None]
 
 
 def row_shares(weight_TM: Floats) -> Floats:
@@ -63,4 +73,4 @@ def crowd_shares(responses: Responses, response_type: ResponseType, problem_coun
         return None
     if isinstance(response_type, Ordinal):
         return row_shares(level_counts(responses, response_type, problem_count).astype(float))
-    return row_shares(sums(scores(responses, response_type), responses.problem_R, problem_count))
+    return row_shares(sums(weighted(scores(responses, response_type), responses), responses.problem_R, problem_count))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,20 @@ def make_candidates(fitter: PopulationFitter, config: CrowdConfig) -> list[Candi
             for embedding in (held, *sorted(config.embedding_penalties, reverse=True)):
                 candidates.append(Candidate(prior is not None, intercept, reference, embedding))
     return candidates
+
+
+def describe(candidate: Candidate, weight: float) -> dict[str, Any]:
+    """The candidate with the largest weight, for the record; JSON knows no infinity."""
+
+    def finite(penalty: float) -> float | str:
+        return penalty if np.isfinite(penalty) else "held at the prior"
+
+    return {
+        "reference_prior": candidate.prior,
+        "reference_penalty": finite(candidate.reference),
+        "embedding_penalty": finite(candidate.embedding),
+        "weight": round(weight, 4),
+    }
 
 
 @dataclass(frozen=True)

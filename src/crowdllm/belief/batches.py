@@ -30,7 +30,8 @@ Index = NDArray[np.int64]
 class Batch:
     """Responses with the item rows they refer to, and whose they are.
 
-    people: (G,) positions of the batch's people among all; participant: (B,) positions among these.
+    people: (G,) positions of the batch's people among all; participant: (B,) positions among these. weights: (B,) how
+    much each response counts, None where all count alike.
     """
 
     people: torch.Tensor
@@ -40,6 +41,7 @@ class Batch:
     values: torch.Tensor
     counts: torch.Tensor
     by_person: ByPerson
+    weights: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.problem)
@@ -58,7 +60,21 @@ class Batch:
             torch.from_numpy(responses.values_RD),
             torch.from_numpy(items.option_counts)[problem],
             ByPerson.of(participant, item_BU[:, 0], len(people)),
+            None if responses.weight_R is None else torch.from_numpy(responses.weight_R),
         )
+
+    def total(self, number_B: torch.Tensor) -> torch.Tensor:
+        """() sum of one number per response, by weight where there are weights."""
+        return number_B.sum() if self.weights is None else (number_B * self.weights).sum()
+
+    def mean(self, number_B: torch.Tensor) -> float:
+        """The mean of one number per response, by weight where there are weights."""
+        return float(number_B.mean() if self.weights is None else self.total(number_B) / self.weights.sum())
+
+    @property
+    def amount(self) -> float:
+        """How many responses these count as."""
+        return float(len(self) if self.weights is None else self.weights.sum())
 
 
 @dataclass(frozen=True)

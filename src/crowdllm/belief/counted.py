@@ -2,7 +2,8 @@
 
 Ten million answers on five levels to 2,000 problems are 10,000 distinct (problem, response) pairs. Numbers on a
 continuous scale are nearly all distinct; beyond `MANY` of them, two points with the same number, mean and variance
-stand for a problem's answers between the bounds, which leaves the normal log-likelihood what it is.
+stand for a problem's answers between the bounds, which leaves the normal log-likelihood what it is. With survey weights
+an answer counts as often as its person's weight says (the pseudo-likelihood of the population).
 
 Shapes: R responses, B distinct answers, T problems, D response width.
 """
@@ -36,7 +37,7 @@ def burden(response_type: ResponseType, options: int) -> int:
 class Answers:
     """Distinct (problem, response) pairs with their counts: all that the likelihood needs when people are many.
 
-    person_B: who answered, where people are few; None otherwise.
+    person_B: who answered, where people are few; None otherwise. count_B: how many gave the answer, or their weight.
     """
 
     problem_B: Index
@@ -49,13 +50,16 @@ class Answers:
         """by_person: keep people apart. response_type: of a continuous one, very many answers may be put together."""
         if by_person:
             _, person = np.unique(responses.participant_R, return_inverse=True)
-            return Answers(responses.problem_R, responses.values_RD, np.ones(len(responses)), person)
+            weight_R = responses.weight_R
+            count_R = np.ones(len(responses)) if weight_R is None else weight_R
+            return Answers(responses.problem_R, responses.values_RD, count_R, person)
         if not len(responses):
             return Answers(responses.problem_R, responses.values_RD, np.zeros(0))
         if isinstance(response_type, Continuous) and len(responses) > MANY:
             return _two_points(responses, response_type)
         problem_B, values_BD, pair_R = distinct_pairs(responses)
-        return Answers(problem_B, values_BD, np.bincount(pair_R, minlength=len(problem_B)).astype(float))
+        count_B = np.bincount(pair_R, responses.weight_R, minlength=len(problem_B))
+        return Answers(problem_B, values_BD, count_B.astype(float))
 
     def take(self, rows: NDArray[np.bool_]) -> Answers:
         """The answers where the mask holds."""
@@ -94,9 +98,13 @@ def _two_points(responses: Responses, scale: Continuous) -> Answers:
     inside_R = (value_R > low) & (value_R < high)
     problems = int(problem_R.max()) + 1
     at, x = problem_R[inside_R], value_R[inside_R]
-    count_T = np.bincount(at, minlength=problems).astype(float)
-    mean_T = np.bincount(at, x, problems) / np.maximum(count_T, 1)
-    variance_T = np.bincount(at, (x - mean_T[at]) ** 2, problems) / np.maximum(count_T, 1)
+    weight_R = responses.weight_R
+    weight = None if weight_R is None else weight_R[inside_R]
+    count_T = np.bincount(at, weight, minlength=problems).astype(float)
+    total_T = np.where(count_T > 0, count_T, 1)
+    mean_T = np.bincount(at, x if weight is None else x * weight, problems) / total_T
+    square = (x - mean_T[at]) ** 2
+    variance_T = np.bincount(at, square if weight is None else square * weight, problems) / total_T
     least_T = mean_T.copy()
     np.minimum.at(least_T, at, x)
     away_T = mean_T - least_T
@@ -104,7 +112,10 @@ def _two_points(responses: Responses, scale: Continuous) -> Answers:
     upper_T = mean_T + np.divide(variance_T, away_T, out=np.zeros(problems), where=varied_T)
     upper_T = np.minimum(upper_T, np.nextafter(high, -np.inf))  # rounding must not take it to the bound
     share_T = np.divide(variance_T, variance_T + away_T**2, out=np.zeros(problems), where=varied_T)
-    edges = [np.bincount(problem_R[side], minlength=problems) for side in (value_R <= low, value_R >= high)]
+    edges = [
+        np.bincount(problem_R[side], None if weight_R is None else weight_R[side], minlength=problems)
+        for side in (value_R <= low, value_R >= high)
+    ]
     values = np.concatenate([least_T, upper_T, np.full(problems, low), np.full(problems, high)])
     counts = np.concatenate([count_T * share_T, count_T * (1 - share_T), *edges])
     answers = Answers(np.tile(np.arange(problems), 4), values[:, None], counts)

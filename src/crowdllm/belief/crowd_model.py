@@ -43,7 +43,7 @@ class CrowdModel:
 
     items: the problems it was fitted on, as features (so that they can be simulated again without the study).
     reference_sources: names of the LLM sources whose features it expects, in order; empty for none.
-    profile_mean_V: mean encoded profile of the training people.
+    profile_mean_V: mean encoded profile of the training people, or of the population that their weights stand for.
     history: the loss terms of every epoch.
     """
 
@@ -133,7 +133,9 @@ def fit_crowd(
 ) -> CrowdModel:
     """Fit the default method on a study's human responses.
 
-    Everything that is chosen (penalties, number of epochs) is chosen inside `train`.
+    Everything that is chosen (penalties, number of epochs) is chosen inside `train`. With survey weights the crowd is
+    one of the population that the weights stand for: answers count by weight (a pseudo-likelihood), profiles are
+    recruited from the weighted people, and what profiles say is measured from the weighted mean.
     """
     from crowdllm.belief.threads import one_thread
 
@@ -152,13 +154,14 @@ def _fit(
     items = make_items(train.problems, response_type, embedder, references)
     encoder = ProfileEncoder.fit(train.profiles)
     v_NV = encoder.encode(train.profiles)
-    mean_V = v_NV.mean(axis=0).astype(np.float64)
+    weight_N = train.relative_weights_N
+    mean_V = (v_NV.mean(axis=0) if weight_N is None else np.average(v_NV, 0, weight_N)).astype(np.float64)
     if progress:
         progress("fitting the population's distribution", 0, 1)
     population = fit_population(items, train.responses, response_type, config, seed, progress)
     centered = center_profiles(v_NV, mean_V)
     personal, history = train_personal(
-        items, train.responses, centered, response_type, population, config, seed, progress
+        items, train.responses, centered, response_type, population, config, seed, progress, weight_N
     )
     return CrowdModel(
         response_type=response_type,
@@ -169,8 +172,8 @@ def _fit(
         profile_mean_V=mean_V,
         population=population,
         personal=personal,
-        covariance_ZZ=personal.covariance(centered).detach().numpy(),
-        generator=ProfileGenerator.fit(train.profiles, seed=seed),
+        covariance_ZZ=personal.covariance(centered, weight_N).detach().numpy(),
+        generator=ProfileGenerator.fit(train.profiles, weight_N, seed),
         items=items,
         reference_sources=references.names if references else (),
         history=tuple(history),
@@ -182,7 +185,10 @@ def with_unit(response_type: ResponseType, responses: Responses) -> ResponseType
     if not isinstance(response_type, Continuous) or not len(responses):
         return response_type
     value = responses.values_RD[:, 0]
-    return replace(response_type, center=float(value.mean()), scale=float(value.std()) or 1.0)
+    if responses.weight_R is None:
+        return replace(response_type, center=float(value.mean()), scale=float(value.std()) or 1.0)
+    center = responses.mean(value)
+    return replace(response_type, center=center, scale=responses.mean((value - center) ** 2) ** 0.5 or 1.0)
 
 
 def describe_fit(model: CrowdModel) -> dict[str, Any]:

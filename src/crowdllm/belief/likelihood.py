@@ -26,15 +26,17 @@ class Likelihood:
     """The likelihood for one set of items and people.
 
     own_row_I: row of each item among the training items, -1 for those treated as new. effects: whether the items have
-    their own effects on the population's distribution.
+    their own effects on the population's distribution. weight_N: the people's survey weights, by which their profiles
+    spread as the population's do. A person's own posterior knows no weights: the answers are all that person's.
     """
 
     def __init__(
         self, model: PersonalModel, population: PopulationModel, items: Items, v_NV: torch.Tensor,
         response_type: ResponseType, own_row_I: NDArray[np.int64], effects: bool | NDArray[np.bool_] = True,
+        weight_N: NDArray[np.float64] | None = None,
     ) -> None:  # fmt: skip
         self.model, self.type, self.v_NV = model, response_type, v_NV
-        self.spread_VV = profile_spread(v_NV)
+        self.spread_VV = profile_spread(v_NV, weight_N)
         self.features = torch.from_numpy(population.features(items))
         self.own_row = torch.from_numpy(own_row_I)
         raw = population.item_raw(items, effects=bool(np.any(effects)))
@@ -60,15 +62,16 @@ class Likelihood:
         return self.type.log_prob(params, batch.values, batch.counts)
 
     def total(self, batch: Batch, eps_GZ: torch.Tensor) -> torch.Tensor:
-        """() log-likelihood of the batch, for gradient steps."""
+        """() log-likelihood of the batch, answers by their survey weights, for gradient steps."""
         if not isinstance(self.type, Ordinal):
-            return self(batch, eps_GZ).sum()
+            return batch.total(self(batch, eps_GZ))
         spread_I = spreads(self.loadings, self.covariance)
         cells = Cells.of(self.base[batch.problem], batch.values)
         item_B = batch.item_BU[:, 0]
         total: torch.Tensor = OrdinalTotal.apply(
-            self.loadings, self.part + eps_GZ, spread_I, cells, batch.by_person, batch.participant, item_B
-        )
+            self.loadings, self.part + eps_GZ, spread_I, cells, batch.by_person, batch.participant, item_B,
+            batch.weights,
+        )  # fmt: skip
         return total
 
     def posterior(self, batch: Batch, start_GZ: torch.Tensor, steps: int) -> Posterior:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from crowdllm.config import CrowdConfig
@@ -81,9 +82,9 @@ class PersonalModel(nn.Module):
         """(N, Z) what the (centred) profile says about c_i."""
         return v_NV @ self.profile_VZ
 
-    def covariance(self, v_NV: torch.Tensor) -> torch.Tensor:
+    def covariance(self, v_NV: torch.Tensor, weight_N: NDArray[np.float64] | None = None) -> torch.Tensor:
         """(Z, Z) covariance of c over these (centred) people: identity plus that of the profile part."""
-        return self.covariance_of(profile_spread(v_NV))
+        return self.covariance_of(profile_spread(v_NV, weight_N))
 
     def covariance_of(self, spread_VV: torch.Tensor) -> torch.Tensor:
         """The same from the covariance of the profiles."""
@@ -110,8 +111,12 @@ class PersonalModel(nn.Module):
         )
 
 
-def profile_spread(v_NV: torch.Tensor) -> torch.Tensor:
-    """(V, V) covariance of these people's encoded profiles."""
+def profile_spread(v_NV: torch.Tensor, weight_N: NDArray[np.float64] | None = None) -> torch.Tensor:
+    """(V, V) covariance of these people's encoded profiles, or of the population that their weights stand for."""
+    if weight_N is not None and len(v_NV):
+        weight_N1 = torch.from_numpy(weight_N / weight_N.sum()).unsqueeze(-1)
+        off_NV = v_NV - (weight_N1 * v_NV).sum(0)
+        return off_NV.T @ (weight_N1 * off_NV)
     away_NV = v_NV - v_NV.mean(0)
     return away_NV.T @ away_NV / max(len(v_NV), 1)
 

@@ -9,7 +9,8 @@ and become a response distribution through the response type. b is the pooled hi
 prior is the pooled histogram or the LLM's own distribution (`reference_prior`); W_ref and W_x have normal priors. The
 pooled histogram alone and the LLM's distribution alone are among the candidates, so that with few responses, or with a
 reference that needs no correction, the result is no worse than these. Candidates are averaged, weighted by their log
-score on held-out training problems (`averaging`); r_t is a problem's own effect, normal with a variance chosen on
+score on held-out training problems (`averaging`), or options where there is but one ballot (`option_fit`); r_t is a
+problem's own effect, normal with a variance chosen on
 held-out responses, and zero for problems nobody answered. The fit is the penalised maximum likelihood, by L-BFGS: the
 same number every time, in place of the paper's problem-level mean of delta_it, fitted by stochastic gradient with no
 penalty.
@@ -25,9 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.belief.averaging import Progress, held_out_weights
+from crowdllm.belief.averaging import Progress, describe, held_out_weights
 from crowdllm.belief.counted import MANY, Answers, burden, distinct_pairs, some_people
 from crowdllm.belief.items import Items
+from crowdllm.belief.option_fit import applies, fit_by_options
 from crowdllm.belief.population_fit import Candidate, Parameters, PopulationFitter
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses
@@ -81,7 +83,7 @@ def fit_population(
     seed: int,
     progress: Progress | None = None,
 ) -> PopulationModel:
-    """Weigh the candidates on held-out problems, fit, then add the own effects of the problems that were answered.
+    """Weigh the candidates on held-out problems or options, fit, then add the own effects of what was answered.
 
     Answers on scales, and choices, are counted, so all of them are used however many they are. Of ballots, points and
     rankings, candidates are weighed on random people's responses with a burden of at most `MANY` in all, and the fit
@@ -93,28 +95,18 @@ def fit_population(
         each = burden(response_type, items.item_TU.shape[1])
         some, most = (some_people(responses, limit // each, seed) for limit in (MANY, MOST_TO_FIT))
     answers = fitter.answers(most)
-    candidates, share, scores = held_out_weights(fitter, some, config, seed, progress)
-    parameters = _averaged(fitter, answers, candidates, share)
-    chosen = candidates[int(np.argmax(share))]
+    if applies(fitter, answers, config):
+        parameters, tuned = fit_by_options(fitter, answers, config, seed)
+    else:
+        candidates, share, scores = held_out_weights(fitter, some, config, seed, progress)
+        parameters = _averaged(fitter, answers, candidates, share)
+        tuned = describe(candidates[int(np.argmax(share))], float(share.max())) | {"held_out_log_score": scores}
     variance, effect_scores = _tune_effects(fitter, some, parameters, config, seed)
     effects = fitter.effects(answers, parameters, variance)
-    tuned = {
-        "reference_prior": chosen.prior,
-        "reference_penalty": _finite(chosen.reference),
-        "embedding_penalty": _finite(chosen.embedding),
-        "weight": round(float(share.max()), 4),
-        "effect_variance": variance,
-        "held_out_log_score": scores,
-        "effect_log_score": effect_scores,
-    }
+    tuned |= {"effect_variance": variance, "effect_log_score": effect_scores}
     if len(some) < len(responses):
         tuned |= {"responses_weighed": len(some), "responses_fitted": len(most)}
     return PopulationModel(fitter.center, *parameters, effects, items.keys, tuned)
-
-
-def _finite(penalty: float) -> float | str:
-    """JSON knows no infinity."""
-    return penalty if np.isfinite(penalty) else "held at the prior"
 
 
 def _averaged(fitter: PopulationFitter, answers: Answers, candidates: list[Candidate], share: Array) -> Parameters:
@@ -141,7 +133,7 @@ def _tune_effects(
         for inside, outside in folds:
             effects = torch.from_numpy(fitter.effects(inside, parameters, variance))
             total += float(fitter.answer_scores(raw + effects, extras, outside).sum())
-        scores[variance] = total / len(responses)
+        scores[variance] = total / responses.amount
     best = max(scores, key=lambda v: scores[v])
     return best, {f"{v:g}": round(s, 6) for v, s in scores.items()}
 
@@ -155,9 +147,14 @@ def _response_folds(
         parts = [(responses.take(fold_R != fold), responses.take(fold_R == fold)) for fold in folds]
         return [(fitter.answers(inside), fitter.answers(outside)) for inside, outside in parts]
     problem_B, values_BD, pair_R = distinct_pairs(responses)
-    held = [np.bincount(pair_R[fold_R == fold], minlength=len(problem_B)).astype(float) for fold in folds]
+    weight_R = responses.weight_R
+    held = []
+    for fold in folds:
+        weight = None if weight_R is None else weight_R[fold_R == fold]
+        held.append(np.bincount(pair_R[fold_R == fold], weight, len(problem_B)).astype(float))
 
     def counted(count_B: Array) -> Answers:
         return Answers(problem_B, values_BD, count_B).take(count_B > 0)
 
-    return [(counted(sum(held) - outside), counted(outside)) for outside in held]
+    whole = [np.sum(held[:fold] + held[fold + 1 :], axis=0) for fold in folds]
+    return [(counted(inside), counted(outside)) for inside, outside in zip(whole, held, strict=True)]

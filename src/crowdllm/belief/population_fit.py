@@ -89,7 +89,8 @@ class PopulationFitter:
     def person_scores(self, raw_IW: torch.Tensor, extras: torch.Tensor, answers: Answers) -> Array:
         """(people,) log probability of all that each left-out person answered, in the order of `person_B`.
 
-        Integrated over the person's strictness: being lenient throughout costs a person's predictions only once.
+        Integrated over the person's strictness: being lenient throughout costs a person's predictions only once. Times
+        the person's survey weight where there are weights.
         """
         import torch
 
@@ -105,7 +106,7 @@ class PopulationFitter:
             total.append(np.bincount(answers.person_B, self.type.log_prob(shifted, values, counts).numpy()))
         stacked = np.stack(total) + np.log(weights / weights.sum())[:, None]
         top = stacked.max(axis=0)
-        return np.asarray(top + np.log(np.exp(stacked - top).sum(axis=0)))
+        return np.asarray(_person_weights(answers) * (top + np.log(np.exp(stacked - top).sum(axis=0))))
 
     def drawn_from_prior(self, problem_R: NDArray[np.int64], rng: np.random.Generator) -> Array:
         """(R, D) answers to these problems from the reference's own distribution; there must be a prior."""
@@ -132,12 +133,13 @@ class PopulationFitter:
         few = np.arange(len(mean)) < self.few_width
         precision = np.where(few, candidate.reference, candidate.embedding)
         free = np.flatnonzero(np.isfinite(precision))
-        rows, log_lik = self._on(answers)
+        rows, log_lik = self.on(answers)
         features = self.features[rows][:, torch.from_numpy(free)]
         fixed = self.features[rows] @ torch.from_numpy(mean)
         penalty = torch.from_numpy(precision[free])[:, None]
         delta, intercept, extras = _zeros(len(free), self.item_width), _zeros(self.item_width), _zeros(self.extra_width)
-        strictness = _zeros(0 if answers.person_B is None else int(answers.person_B.max(initial=-1)) + 1)
+        weight_G = torch.from_numpy(_person_weights(answers))
+        strictness = _zeros(len(weight_G))
         held = not np.isfinite(candidate.intercept)
         own = 0.0 if held else candidate.intercept
         if start is not None:
@@ -149,7 +151,7 @@ class PopulationFitter:
         def loss() -> torch.Tensor:
             raw = fixed + features @ delta + intercept
             prior = (penalty * delta**2).sum() + own * (intercept**2).sum() + FREE * (extras**2).sum()
-            return 0.5 * (prior + (strictness**2).sum()) - log_lik(raw, extras, strictness)
+            return 0.5 * (prior + (weight_G * strictness**2).sum()) - log_lik(raw, extras, strictness)
 
         _minimise(loss, [delta, *([] if held else [intercept]), extras, strictness], iterations)
         weights = mean.copy()
@@ -164,19 +166,20 @@ class PopulationFitter:
         out = np.zeros(raw.shape)
         if variance == 0 or not len(answers.problem_B):
             return out
-        rows, log_lik = self._on(answers)
+        rows, log_lik = self.on(answers)
         effects, extras = _zeros(len(rows), self.item_width), torch.from_numpy(parameters.extras)
-        strictness = _zeros(0 if answers.person_B is None else int(answers.person_B.max(initial=-1)) + 1)
+        weight_G = torch.from_numpy(_person_weights(answers))
+        strictness = _zeros(len(weight_G))
 
         def loss() -> torch.Tensor:
-            prior = (effects**2).sum() / variance + (strictness**2).sum()
+            prior = (effects**2).sum() / variance + (weight_G * strictness**2).sum()
             return 0.5 * prior - log_lik(raw[rows] + effects, extras, strictness)
 
         _minimise(loss, [effects, strictness])
         out[rows.numpy()] = effects.detach().numpy()
         return out
 
-    def _on(
+    def on(
         self, answers: Answers
     ) -> tuple[torch.Tensor, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]]:
         """The rows of the answered items, and the log-likelihood of these answers as a function of those rows.
@@ -201,11 +204,12 @@ class PopulationFitter:
         counts_B = self.counts[torch.from_numpy(answers.problem_B)]
         where, values = torch.from_numpy(problem_B), torch.from_numpy(answers.values_BD)
         person, spread = torch.from_numpy(answers.person_B), _spread(len(answers.values_BD))
+        count_B = torch.from_numpy(answers.count_B)
 
         def log_lik(raw_IW: torch.Tensor, extras: torch.Tensor, strictness: torch.Tensor) -> torch.Tensor:
             params = self.type.base(assemble(raw_IW, extras, part_TU, self.type.has_options))[where]
             params = self.type.shifted(params, STRICTNESS * strictness[person].unsqueeze(-1), spread)
-            return self.type.log_prob(params, values, counts_B).sum()
+            return (self.type.log_prob(params, values, counts_B) * count_B).sum()
 
         return torch.from_numpy(rows), log_lik
 
@@ -218,6 +222,17 @@ def assemble(raw_IW: torch.Tensor, extras: torch.Tensor, item_TU: torch.Tensor, 
         return raw_IW
     per_option = raw_IW[:, 0][item_TU.clamp_min(0)]
     return torch.cat([per_option, extras.expand(len(item_TU), -1)], dim=-1)
+
+
+def _person_weights(answers: Answers) -> Array:
+    """(people,) what each person counts for, in the order of `person_B`: 1 without survey weights; (0,) for counts.
+
+    A person's own shift and the prior on it count as much as the person's answers do, or a heavy person would be
+    believed to be typical rather than to stand for many.
+    """
+    if answers.person_B is None:
+        return np.zeros(0)
+    return np.asarray(np.bincount(answers.person_B, answers.count_B) / np.bincount(answers.person_B).clip(1))
 
 
 def _spread(count: int) -> torch.Tensor:

@@ -140,27 +140,32 @@ def _ordinal(base_BP: torch.Tensor, spread_B: torch.Tensor, values_BD: torch.Ten
 class OrdinalTotal(torch.autograd.Function):
     """The log-likelihood of ordinal answers, as a function of loadings (I, Z), attitudes (N, Z) and spreads (I,).
 
+    weight_B: what each answer counts for, None where all count alike.
+
     Its gradients come in closed form with its value, at a third of the time that differentiating takes.
     """
 
     @staticmethod
     def forward(
         ctx: Any, loadings_IZ: torch.Tensor, attitude_NZ: torch.Tensor, spread_I: torch.Tensor, cells: Cells,
-        by_person: ByPerson, participant_B: torch.Tensor, item_B: torch.Tensor,
+        by_person: ByPerson, participant_B: torch.Tensor, item_B: torch.Tensor, weight_B: torch.Tensor | None,
     ) -> torch.Tensor:  # fmt: skip
         shift_B = torch.einsum("bz,bz->b", loadings_IZ[item_B], attitude_NZ[participant_B])
         at = cells.at(shift_B, spread_I[item_B])
         in_shift = at.first()
         in_spread = ((cells.high_B * at.at_high - cells.low_B * at.at_low) / at.p).masked_fill_(at.flat, 0.0)
+        log_p = at.p.log()
+        if weight_B is not None:
+            in_shift, in_spread, log_p = in_shift * weight_B, in_spread * weight_B, log_p * weight_B
         of_attitude, of_loadings = by_person.both(in_shift, loadings_IZ.numpy(), attitude_NZ.numpy())
         of_spread = torch.zeros_like(spread_I).index_add_(0, item_B, in_spread)
         ctx.save_for_backward(torch.from_numpy(of_loadings), torch.from_numpy(of_attitude), of_spread)
-        return at.p.log().sum()
+        return log_p.sum()
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         loadings, attitude, spread = ctx.saved_tensors
-        return grad * loadings, grad * attitude, grad * spread, None, None, None, None
+        return grad * loadings, grad * attitude, grad * spread, None, None, None, None, None
 
 
 def _phi(x: torch.Tensor) -> torch.Tensor:

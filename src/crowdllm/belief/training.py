@@ -62,10 +62,11 @@ class EpochTerms:
 
 def train_personal(
     items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType, population: PopulationModel,
-    config: CrowdConfig, seed: int, progress: Progress | None = None,
+    config: CrowdConfig, seed: int, progress: Progress | None = None, weight_N: NDArray[np.float64] | None = None,
 ) -> tuple[PersonalModel, list[EpochTerms]]:  # fmt: skip
     """The fitted personal part and the history of its loss terms.
 
+    weight_N: survey weights of the people; their responses carry them too, and count by them.
     With fewer than 50 responses nothing can be held out to check it, and everybody answers like the population.
     """
     history: list[EpochTerms] = []
@@ -73,7 +74,9 @@ def train_personal(
     epochs, penalty = 0, config.profile_penalties[len(config.profile_penalties) // 2]
 
     def run(profile_penalty: float, held_items: NDArray[np.bool_] | None = None) -> _Run:
-        return _Run(items, responses, v_NV, response_type, population, config, seed, profile_penalty, held_items)
+        return _Run(
+            items, responses, v_NV, response_type, population, config, seed, profile_penalty, held_items, weight_N
+        )
 
     if config.belief_width > 0 and len(held_R):
         epochs = run(config.profile_penalties[0], held_items).search(kept_R, held_R, history, progress)
@@ -133,7 +136,7 @@ class _Run:
     def __init__(
         self, items: Items, responses: Responses, v_NV: torch.Tensor, response_type: ResponseType,
         population: PopulationModel, config: CrowdConfig, seed: int, profile_penalty: float,
-        held_items: NDArray[np.bool_] | None,
+        held_items: NDArray[np.bool_] | None, weight_N: NDArray[np.float64] | None,
     ) -> None:  # fmt: skip
         self.config, self.responses, self.items, self.people, self.seed = config, responses, items, len(v_NV), seed
         self.noise = torch.Generator().manual_seed(seed_words(seed, "belief:noise") % 2**63)
@@ -145,7 +148,7 @@ class _Run:
         effects: bool | NDArray[np.bool_] = True
         if held_items is not None:  # held-out items are treated as new ones
             own_row, effects = np.where(held_items, -1, own_row), ~held_items
-        self.likelihood = Likelihood(self.model, population, items, v_NV, response_type, own_row, effects)
+        self.likelihood = Likelihood(self.model, population, items, v_NV, response_type, own_row, effects, weight_N)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.eps = torch.zeros(self.people, config.belief_width, dtype=torch.float64)
 
@@ -205,7 +208,7 @@ class _Run:
             for _ in range(16):
                 noise = torch.randn(posterior.mean_NZ.shape, generator=fixed, dtype=torch.float64)
                 draws.append(self.likelihood(held, posterior.draw(noise)))
-        return -float((torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws))).mean())
+        return -held.mean(torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws)))
 
     def loss_on_people(self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], epochs: int) -> float:
         """Summed negative log predictive probability of the answers of people without any answer in training."""
@@ -216,7 +219,7 @@ class _Run:
         kept, held = groups.batch(0), left_out.batch(0)
         if len(groups) > 1:  # of those left out, nobody is in it
             kept = left_out.also(0, np.zeros(0, dtype=np.int64))
-        return self.held_out_loss(kept, held) * len(held)
+        return self.held_out_loss(kept, held) * held.amount
 
     def search(
         self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],
@@ -245,6 +248,6 @@ class _Run:
         self.model.clear()
         with torch.no_grad():
             self.likelihood.refresh(held.people)
-            loss = -float(self.likelihood(held, self.eps[held.people]).mean())
+            loss = -held.mean(self.likelihood(held, self.eps[held.people]))
         self.model.load_state_dict(start)
         return loss

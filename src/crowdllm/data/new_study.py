@@ -29,6 +29,9 @@ requirements = "How much do you agree with this statement?"
 # Where the data came from, under which licence, and what you changed. Optional.
 source = ["Invented by `crowdllm new` as an example; no person answered anything."]
 
+# The column of participants.csv with survey weights (numbers above 0), if there are any. Optional.
+# weight = "design_weight"
+
 # How people answer. The types are:
 #   type = "ordinal"     levels = [...] from low to high, and perhaps ends = ["lowest means", "highest means"]
 #   type = "continuous"  low and high, each optional

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.data.problems import widest
-from crowdllm.data.responses import Responses
 from crowdllm.errors import ConfigError, UnknownNameError
 from crowdllm.responses.ballot import Ballot
 from crowdllm.rng import generator
@@ -105,7 +104,7 @@ def _by_option(whole: Split, rng: np.random.Generator, fraction: float) -> Split
     parts = []
     for part, options in ((whole.train, train_options), (whole.test, test_options)):
         values = reordered(part.responses.values_RD, order[part.responses.problem_R])
-        answers = Responses(part.responses.participant_R, part.responses.problem_R, values)
+        answers = replace(part.responses, values_RD=values)
         parts.append(replace(part, problems=replace(part.problems, options=options), responses=answers))
     train, test = (replace(part, response_type=replace(kind, max_options=order.shape[1])) for part in parts)
     visible = np.arange(order.shape[1]) < seen[train.responses.problem_R, None]

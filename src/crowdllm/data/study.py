@@ -27,6 +27,8 @@ class Study:
     response_type: the scale; says how responses are encoded, asked for, parsed, sampled and compared.
     source: where the data came from, its licence, and what a loader changed; one line each.
     simulated: True when the "people" are simulated.
+    weights_N: (N,) survey weights of the people, as they were read: above 0, on any scale; None where all count alike.
+        Wherever they are used they are divided by their mean (`Responses.weight_R`).
     """
 
     title: str
@@ -38,6 +40,29 @@ class Study:
     requirements: str = ""
     source: tuple[str, ...] = ()
     simulated: bool = False
+    weights_N: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        """The responses carry the weights of those who gave them, and of nobody else."""
+        weight_R = None
+        if self.weights_N is not None:
+            if self.weights_N.shape != (len(self.profiles),):
+                raise ValueError(f"weights_N has shape {self.weights_N.shape}, not {(len(self.profiles),)}")
+            if not (np.isfinite(self.weights_N) & (self.weights_N > 0)).all():
+                raise ValueError("survey weights must be finite numbers above 0")
+            relative_N = self.relative_weights_N
+            assert relative_N is not None
+            weight_R = relative_N[self.responses.participant_R]
+        if weight_R is not None or self.responses.weight_R is not None:
+            object.__setattr__(self, "responses", replace(self.responses, weight_R=weight_R))
+
+    @property
+    def relative_weights_N(self) -> NDArray[np.float64] | None:
+        """(N,) the weights with mean 1, as they are used; None where there are none."""
+        if self.weights_N is None:
+            return None
+        scaled_N = self.weights_N / self.weights_N.max(initial=0)  # no sum of large weights overflows
+        return np.asarray(scaled_N / scaled_N.mean()) if len(scaled_N) else scaled_N
 
     def subset(self, problems: NDArray[np.int64], participants: NDArray[np.int64]) -> Study:
         """The study restricted to these problems and people, and the responses between them."""
@@ -52,6 +77,7 @@ class Study:
             problems=self.problems.take(problems),
             profiles=self.profiles.take(participants),
             responses=Responses(n[keep], t[keep], self.responses.values_RD[keep]),
+            weights_N=None if self.weights_N is None else self.weights_N[participants],
         )
 
     def split(self, by: str = "problem", fraction: float = 0.2, seed: int = 0, train_fraction: float = 1.0) -> Split:

@@ -23,6 +23,7 @@ from crowdllm.data.study_columns import Tables, columns_not_loaded, recognise
 from crowdllm.data.study_notes import worth_knowing
 from crowdllm.data.study_responses import assemble_responses
 from crowdllm.data.study_toml import StudySettings
+from crowdllm.data.study_weights import no_table_of_weights, read_weights
 from crowdllm.data.tables import Cells, Table
 from crowdllm.errors import Finding, nearest
 from crowdllm.responses import ResponseType
@@ -47,7 +48,7 @@ def assemble(settings: StudySettings, tables: Tables) -> Assembly:
     response_type = settings.response_type
     problems, found = _problems(settings, tables, columns)
     findings += found
-    profiles, found = _people(settings, tables, columns)
+    profiles, weights_N, found = _people(settings, tables, columns)
     findings += found
     if response_type is not None and response_type.has_options:
         widest = max(int(problems.option_counts.max(initial=0)), int(getattr(response_type, "max_options", 0)))
@@ -67,6 +68,7 @@ def assemble(settings: StudySettings, tables: Tables) -> Assembly:
         settings.requirements,
         settings.source,
         settings.simulated,
+        weights_N,
     )
     return Assembly(study, findings + worth_knowing(study, settings, tables), columns)
 
@@ -162,11 +164,12 @@ def _too_few_options(response_type: ResponseType, problems: Problems, tables: Ta
 
 def _people(
     settings: StudySettings, tables: Tables, columns: dict[str, dict[str, str]]
-) -> tuple[Profiles, list[Finding]]:
+) -> tuple[Profiles, NDArray[np.float64] | None, list[Finding]]:
+    """The people, their survey weights (None where there are none, or a fault makes them of no use), the findings."""
     table = tables.participants
     if table is None or "participant" not in columns[table.name]:
         ids = _ids_in_responses(tables, columns, "participant")
-        return Profiles((), ids, np.zeros((len(ids), 0))), []
+        return Profiles((), ids, np.zeros((len(ids), 0))), None, no_table_of_weights(settings, table)
     found = columns[table.name]
     rows, findings = _unique_ids(table, found["participant"], "participant")
     declared, values = [], []
@@ -179,9 +182,13 @@ def _people(
         findings += row_findings(table, spec.source, code_R, cells_U, faults)
         declared.append(column)
         values.append(value_R[rows])
-    findings += columns_not_loaded(table, {found["participant"], *(spec.source for spec in settings.profile)})
+    weights_N, faulty = read_weights(settings, table, rows)
+    findings += faulty
+    findings += columns_not_loaded(
+        table, {found["participant"], settings.weight, *(spec.source for spec in settings.profile)}
+    )
     values_NC = np.stack(values, axis=1) if values else np.zeros((len(rows), 0))
-    return Profiles(tuple(declared), table.columns[found["participant"]][rows], values_NC), findings
+    return Profiles(tuple(declared), table.columns[found["participant"]][rows], values_NC), weights_N, findings
 
 
 def _missing_profile(table: Table, name: str, source: str) -> Finding:

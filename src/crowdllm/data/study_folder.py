@@ -68,12 +68,14 @@ def study_from_frames(
     columns: Mapping[str, str | Sequence[str]] | None = None,
     source: Sequence[str] = (),
     simulated: bool = False,
+    weight: str = "",
 ) -> Study:
     """A study from DataFrames, read by the same code as a folder; cells may be texts, numbers or missing.
 
     response: a response type, or its settings as under `[response]` in study.toml (with `options` where all
         problems have the same). profile: per profile column its settings as under `[profile.<name>]`.
     columns: other column names, as under `[columns]`. participants may be None when no profile is declared.
+    weight: the column of `participants` that holds survey weights, "" for none.
 
     Raises StudyError with every finding; rows are counted as if the frame were saved as CSV (the first is 2).
     """
@@ -86,6 +88,7 @@ def study_from_frames(
         "response": response if isinstance(response, Mapping) else response.to_dict(),
         "columns": columns or {},
         "profile": profile or {},
+        "weight": weight,
     }
     settings, findings = settings_from_dict(raw, "arguments")
     tables: dict[str, Table | None] = {"participants": None}
@@ -132,7 +135,8 @@ def _read_folder(folder: Path) -> Assembly:
     if settings is None:  # neither the files' names nor the columns' meaning is known: only what is read can be wrong
         _, found = _read_tables(folder, names, StudySettings(), FILES)
         return Assembly(None, findings + [f for f in found if f.severity == "error"], {})
-    tables, found = _read_tables(folder, names, settings, () if settings.profile else ("participants",))
+    needed = settings.profile or settings.weight
+    tables, found = _read_tables(folder, names, settings, () if needed else ("participants",))
     findings += found
     assembly = assemble(settings, tables)
     return replace(assembly, findings=findings + assembly.findings)
@@ -188,6 +192,7 @@ def _read_tables(
         *(n for aliases in ALIASES.values() for n in aliases),
         "id",
         *(s.source for s in settings.profile),
+        *((settings.weight,) if settings.weight else ()),
     }
     tables: dict[str, Table | None] = {}
     findings: list[Finding] = []
@@ -280,6 +285,9 @@ def study_files(study: Study, places: Mapping[str, str] | None = None) -> dict[s
         values = study.profiles.values_NC[:, c].tolist()
         words = [number_text(v) if column.kind == "numeric" or v != v else column.levels[int(v)] for v in values]
         participants[column.name] = words
+    weight = _free("weight", {names["participant"], *taken}) if study.weights_N is not None else ""
+    if study.weights_N is not None:
+        participants[weight] = [number_text(w) for w in study.weights_N.tolist()]
     responses: dict[str, Any] = {
         names["participant"]: study.profiles.ids[study.responses.participant_R],
         names["problem"]: study.problems.ids[study.responses.problem_R],
@@ -291,7 +299,7 @@ def study_files(study: Study, places: Mapping[str, str] | None = None) -> dict[s
         "problems.csv": csv_bytes(problems),
         "participants.csv": csv_bytes(participants),
         "responses.csv": csv_bytes(responses),
-        STUDY_FILE: _settings_text(study, shared, names, places or {}).encode("utf-8"),
+        STUDY_FILE: _settings_text(study, shared, names, places or {}, weight).encode("utf-8"),
     }
 
 
@@ -302,7 +310,9 @@ def _free(role: str, taken: set[str]) -> str:
     return role
 
 
-def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, str], places: Mapping[str, str]) -> str:
+def _settings_text(
+    study: Study, shared: tuple[str, ...], names: Mapping[str, str], places: Mapping[str, str], weight: str = ""
+) -> str:
     response = study.response_type.to_dict()
     if response.get("max_options") == int(study.problems.option_counts.max(initial=0)):
         del response["max_options"]  # read off the problems again
@@ -312,6 +322,7 @@ def _settings_text(study: Study, shared: tuple[str, ...], names: Mapping[str, st
     top: dict[str, Any] = {"title": study.title, "context": study.context, "requirements": study.requirements}
     top |= {"source": list(study.source)} if study.source else {}
     top |= {"simulated": True} if study.simulated else {}
+    top |= {"weight": weight} if weight else {}
     tables: dict[str, Mapping[str, Any]] = {"": top, "response": response}
     tables["files"] = {kind: places.get(kind, f"{kind}.csv") for kind in FILES}
     if renamed:

@@ -5,6 +5,8 @@
     requirements = "How offensive is this?"  # the question, or what kind of answer is wanted
     source = ["Pei & Jurgens 2023, CC-BY"]   # optional: where the data came from, licence, what was changed
     simulated = false                        # optional: true when the "people" are simulated
+    weight = "design_weight"                 # optional: the column of participants.csv that holds survey weights,
+                                             #   a number above 0 for everybody, on any scale
 
     [response]
     type = "ordinal"                  # continuous, ordinal, choice, ballot, points or ranking
@@ -66,6 +68,7 @@ TOP_KEYS = (
     "requirements",
     "source",
     "simulated",
+    "weight",
     "response",
     "files",
     "columns",
@@ -92,7 +95,7 @@ class StudySettings:
 
     options: the options of every problem, where they are the same for all.
     files: of FILES, the names that were given. columns: of ROLES, the names to look for.
-    prices: per model what a million input and output tokens cost.
+    prices: per model what a million input and output tokens cost. weight: the column of survey weights, "" for none.
     """
 
     title: str = ""
@@ -106,6 +109,7 @@ class StudySettings:
     columns: Mapping[str, tuple[str, ...]] | None = None
     profile: tuple[ProfileSpec, ...] = ()
     prices: Mapping[str, tuple[float, float]] | None = None
+    weight: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ def settings_from_dict(raw: Mapping[str, Any], file: str = "", text: str = "") -
         columns=_columns(_table(raw, "columns", place), place),
         profile=_profile(_table(raw, "profile", place), place),
         prices=_prices(_table(raw, "prices", place), place),
+        weight=_text(raw, "weight", place),
     )
     return settings, place.findings
 

@@ -180,7 +180,7 @@ def _arrow_table(sources: Sequence[Any], name: str, most: int | None) -> tuple[T
         rows = sum(file.metadata.num_rows for file in files)
         if most is not None and rows > most:
             message = f"has {rows:,} rows in {len(files):,} Parquet parts, too many to hold at once"
-            hint = f"{most:,} rows; crowdllm.simulation.scan reads larger crowds piece by piece"
+            hint = f"{most:,} rows; crowdllm.Responses.scan reads larger crowds piece by piece"
             return None, [Finding("error", message, file=name, allowed=hint)]
         tables = [file.read() for file in files]
         header = tables[0].column_names

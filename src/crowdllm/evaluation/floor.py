@@ -19,6 +19,11 @@ score the crowd against the fresh humans exactly as a row of the table, and aver
   draws for N people (the rescaled bootstrap of Rao and Wu 1988), which makes the sampling variance of every
   count unbiased.
 
+Survey weights: the truth is the population's, and what the humans tell of it is what their effective number would
+(Kish); fresh humans keep the weights of those they stand for, so that their weighted histogram varies as much as that
+of the humans does; ballots are resampled with their weights. The perfect crowd has none. How answers depend on weights
+is not modelled.
+
 Assumptions: people answer independently given the truth; problems are exchangeable. It is no bound for a
 model that knows the very people in the test set (their training answers or profiles): such a model may score
 below it.
@@ -30,7 +35,7 @@ distribution.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +45,14 @@ from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError
 from crowdllm.evaluation.dirichlet_mixture import draw_shares, fit_dirichlet_mixture
 from crowdllm.evaluation.histograms import (
+    effective_counts,
     histograms,
     is_scale,
     level_counts,
     mean_decisions,
     option_totals,
     response_counts,
+    weighted_quantile,
 )
 from crowdllm.evaluation.metrics import (
     DecisionMetrics,
@@ -187,7 +194,7 @@ def vote_floor(
             per_voter = []
             for responses in (draw.human, crowd):
                 mine = responses.take(responses.problem_R == t)
-                per_voter.append(option_totals(mine, kind, count)[t] / len(mine))
+                per_voter.append(option_totals(mine, kind, count)[t] / mine.amount)
             human, simulated = (voters_T[t] * votes[present_TM[t]] for votes in per_voter)
             rows.append(vote_metrics(human, simulated))
     return average_rows(rows)
@@ -218,7 +225,7 @@ def _posterior_draws(test: Study, size_T: NDArray[np.int64] | None, seed: int, d
     humans = test.responses
     for _ in range(draws):
         truth = draw_truth(rng)
-        fresh = Responses(humans.participant_R, humans.problem_R, truth.sample(humans.problem_R, rng))
+        fresh = replace(humans, values_RD=truth.sample(humans.problem_R, rng))
         crowd = None if size_T is None else _crowd(truth, np.where(answered_T, size_T, 0), rng)
         yield FloorDraw(truth, fresh, crowd)
 
@@ -227,6 +234,10 @@ def _level_truths(test: Study) -> Callable[[np.random.Generator], Truth]:
     """Posterior of level or option shares, by empirical Bayes."""
     kind = test.response_type
     counts_TM = level_counts(test.responses, kind, len(test.problems), test.problems.option_counts.max(initial=0))
+    if test.responses.weight_R is not None:  # weights tell less than as many people would
+        total_T = counts_TM.sum(axis=1)
+        worth_T = effective_counts(test.responses, len(test.problems)) / np.where(total_T > 0, total_T, 1)
+        counts_TM = counts_TM * worth_T[:, None]
     symmetric = isinstance(kind, Choice)
     present_TM = np.ones(counts_TM.shape, dtype=bool)
     if symmetric:
@@ -253,15 +264,19 @@ def _number_truths(test: Study) -> Callable[[np.random.Generator], Truth]:
     kind, count = test.response_type, len(test.problems)
     assert isinstance(kind, Continuous)
     value_R, problem_R = test.responses.values_RD[:, 0], test.responses.problem_R
-    n_T = response_counts(test.responses, count)
+    n_T, weight_R = effective_counts(test.responses, count), test.responses.weight_R
     mean_T = mean_decisions(test.responses, kind, count)
-    square_T = np.bincount(problem_R, weights=(value_R - mean_T[problem_R]) ** 2, minlength=count).astype(float)
+    square_R = (value_R - mean_T[problem_R]) ** 2
+    if weight_R is not None:
+        total_T = np.bincount(problem_R, weight_R, minlength=count)
+        square_R = square_R * weight_R * (n_T / np.where(total_T > 0, total_T, 1))[problem_R]
+    square_T = np.bincount(problem_R, weights=square_R, minlength=count).astype(float)
     if not (n_T > 1).any():
         raise ConfigError("no problem has two human responses: how far people differ cannot be told, nor a floor")
     shape, rate = _variance_prior(square_T[n_T > 1], n_T[n_T > 1] - 1)
     typical_T = (rate + square_T / 2) / (shape - 1 + (n_T - 1).clip(0) / 2)
     centre, between = _location_prior(mean_T[n_T > 0], typical_T[n_T > 0] / n_T[n_T > 0])
-    pool_E = _pooled_residuals(value_R, mean_T[problem_R], typical_T[problem_R], n_T[problem_R])
+    pool_E = _pooled_residuals(value_R, mean_T[problem_R], typical_T[problem_R], n_T[problem_R], weight_R)
     low, high = (-np.inf if kind.low is None else kind.low), (np.inf if kind.high is None else kind.high)
 
     def draw_truth(rng: np.random.Generator) -> Truth:
@@ -283,7 +298,7 @@ def _number_truths(test: Study) -> Callable[[np.random.Generator], Truth]:
     return draw_truth
 
 
-def _variance_prior(square_A: Array, freedom_A: NDArray[np.int64]) -> tuple[float, float]:
+def _variance_prior(square_A: Array, freedom_A: NDArray[np.int64] | Array) -> tuple[float, float]:
     """Shape and rate of an inverse gamma over the problems' variances, by moments.
 
     With s^2 = square / freedom and normal residuals, Var(s^2) = E[sigma^4] 2 / freedom + Var(sigma^2).
@@ -307,13 +322,16 @@ def _location_prior(mean_A: Array, error_A: Array) -> tuple[float, float]:
     return float(mean_A.mean()), between
 
 
-def _pooled_residuals(value_R: Array, mean_R: Array, variance_R: Array, n_R: NDArray[np.int64]) -> Array:
+def _pooled_residuals(
+    value_R: Array, mean_R: Array, variance_R: Array, n_R: NDArray[np.int64] | Array, weight_R: Array | None
+) -> Array:
     """(E,) evenly spaced quantiles of the residuals where two or more answered, mean 0 and variance 1."""
     use = (n_R > 1) & (variance_R > 0)
     if not use.any():
         return np.zeros(1)
     residual = (value_R[use] - mean_R[use]) * np.sqrt(n_R[use] / (n_R[use] - 1) / variance_R[use])
-    pool_E = np.quantile(residual, (np.arange(POOL) + 0.5) / POOL)
+    at_E = (np.arange(POOL) + 0.5) / POOL
+    pool_E = np.quantile(residual, at_E) if weight_R is None else weighted_quantile(residual, weight_R[use], at_E)
     pool_E = pool_E - pool_E.mean()
     spread = float(pool_E.std())
     return pool_E / spread if spread > 0 else pool_E
@@ -329,9 +347,14 @@ def _resampling_draws(test: Study, size_T: NDArray[np.int64] | None, seed: int, 
     order_R = np.argsort(humans.problem_R, kind="stable")
     first_T = np.cumsum(n_T) - n_T
 
+    def resample(problem_R: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        return order_R[first_T[problem_R] + rng.integers(n_T[problem_R])]
+
+    by_weight = None if humans.weight_R is None else _drawn_by_weight(humans.weight_R[order_R], first_T, n_T)
+
     def sample(problem_R: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        place_R = first_T[problem_R] + rng.integers(n_T[problem_R])
-        return humans.values_RD[order_R[place_R]]
+        rows = resample(problem_R, rng) if by_weight is None else order_R[by_weight(problem_R, rng)]
+        return humans.values_RD[rows]
 
     truth = Truth(sample, histograms(humans, test.response_type, count))
     # One response of each problem is left out, for N - 1 draws; a problem with a single response has none.
@@ -344,8 +367,26 @@ def _resampling_draws(test: Study, size_T: NDArray[np.int64] | None, seed: int, 
         crowd_T = np.where(n_T > 1, rescaled_T, 0).astype(np.int64)
     for _ in range(draws):
         problem_R = humans.problem_R[kept]
-        fresh = Responses(humans.participant_R[kept], problem_R, sample(problem_R, rng))
+        rows = resample(problem_R, rng)
+        weight_R = None if humans.weight_R is None else humans.weight_R[rows]
+        fresh = Responses(humans.participant_R[kept], problem_R, humans.values_RD[rows], weight_R)
         yield FloorDraw(truth, fresh, None if crowd_T is None else _crowd(truth, crowd_T, rng))
+
+
+def _drawn_by_weight(
+    weight_R: Array, first_T: NDArray[np.int64], n_T: NDArray[np.int64]
+) -> Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]:
+    """From problems to places among the responses sorted by problem, each with a chance by its weight."""
+    sum_R = np.cumsum(weight_R)
+    end_T = np.append(0.0, sum_R)[first_T + n_T]
+    start_T = np.append(0.0, sum_R)[first_T]
+
+    def draw(problem_R: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        at_R = start_T[problem_R] + rng.random(len(problem_R)) * (end_T - start_T)[problem_R]
+        place_R = np.searchsorted(sum_R, at_R, side="right")
+        return np.clip(place_R, first_T[problem_R], (first_T + n_T - 1)[problem_R])
+
+    return draw
 
 
 def _crowd(truth: Truth, size_T: NDArray[np.int64], rng: np.random.Generator) -> Responses:
@@ -361,8 +402,8 @@ def _individual(draw: FloorDraw, test: Study) -> tuple[float, float]:
     if draw.truth.share_TM is not None:
         level_R = human.values_RD[:, 0].astype(np.int64)
         predicted_RM = draw.truth.share_TM[human.problem_R]
-        ranked = crps(predicted_RM, level_R, kind.points) if isinstance(kind, Ordinal) else np.nan
-        return nll(predicted_RM, level_R), ranked
+        ranked = crps(predicted_RM, level_R, kind.points, human.weight_R) if isinstance(kind, Ordinal) else np.nan
+        return nll(predicted_RM, level_R, human.weight_R), ranked
     if draw.truth.support_TE is not None:
-        return np.nan, crps_ensemble(draw.truth.support_TE[human.problem_R], human.values_RD[:, 0])
+        return np.nan, crps_ensemble(draw.truth.support_TE[human.problem_R], human.values_RD[:, 0], human.weight_R)
     return np.nan, np.nan

@@ -2,12 +2,15 @@
 
 Every metric starts here. A histogram is what the response type's `summarise` gives, for all problems at once:
 level or option shares that add up to 1 (picks, points or Borda points over their total for ballots, points
-and rankings), quantiles for continuous responses, NaN for a problem nobody answered.
+and rankings), quantiles for continuous responses, NaN for a problem nobody answered. Where responses carry survey
+weights (`Responses.weight_R`) each counts by its weight, so that all of these are the population's.
 
 Shapes: N participants, T problems, R responses, D response width, M levels or options (or quantiles).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +43,10 @@ def histograms(responses: Responses, response_type: ResponseType, problem_count:
 
 
 def level_counts(responses: Responses, response_type: ResponseType, problem_count: int, max_options: int = 0) -> Array:
-    """(T, M) how many people gave each level (ordinal) or option (choice). Raises as `histograms`."""
+    """(T, M) how many people (or how much weight) gave each level (ordinal) or option (choice).
+
+    Raises as `histograms`.
+    """
     width = response_type.summary_width(max_options)
     if width < 1:
         raise ConfigError(
@@ -54,7 +60,8 @@ def level_counts(responses: Responses, response_type: ResponseType, problem_coun
             f"allowed are 0 to {width - 1}; use the response type that the responses were encoded with"
         )
     cell_R = responses.problem_R * width + value_R.astype(np.int64)
-    return np.bincount(cell_R, minlength=problem_count * width).reshape(problem_count, width).astype(float)
+    counts = np.bincount(cell_R, responses.weight_R, minlength=problem_count * width)
+    return counts.reshape(problem_count, width).astype(float)
 
 
 def option_totals(responses: Responses, response_type: ResponseType, problem_count: int) -> Array:
@@ -63,6 +70,8 @@ def option_totals(responses: Responses, response_type: ResponseType, problem_cou
     if isinstance(response_type, Ranking) and len(values_RD):
         depth_R1 = values_RD.max(axis=1, keepdims=True)
         values_RD = np.where(values_RD > 0, depth_R1 + 1 - values_RD, 0.0)
+    if responses.weight_R is not None:
+        values_RD = values_RD * responses.weight_R[:, None]
     width = values_RD.shape[1]
     cell_RD = responses.problem_R[:, None] * width + np.arange(width)
     totals = np.bincount(cell_RD.ravel(), weights=values_RD.ravel(), minlength=problem_count * width)
@@ -73,6 +82,18 @@ def response_counts(responses: Responses, problem_count: int) -> NDArray[np.int6
     """(T,) how many people answered each problem. Raises MismatchError for a problem that is not there."""
     require_problems(responses, problem_count)
     return np.bincount(responses.problem_R, minlength=problem_count)
+
+
+def effective_counts(responses: Responses, problem_count: int) -> NDArray[np.int64] | Array:
+    """(T,) how many people without survey weights tell as much as those who answered (Kish: (sum w)^2 / sum w^2).
+
+    Simply how many answered where there are no weights. Raises as `response_counts`.
+    """
+    if responses.weight_R is None:
+        return response_counts(responses, problem_count)
+    require_problems(responses, problem_count)
+    sum_T, square_T = (np.bincount(responses.problem_R, responses.weight_R**p, minlength=problem_count) for p in (1, 2))
+    return np.divide(sum_T**2, square_T, out=np.zeros(problem_count), where=square_T > 0)
 
 
 def numbers(responses: Responses, response_type: ResponseType) -> Array:
@@ -98,18 +119,30 @@ def is_scale(response_type: ResponseType) -> bool:
 
 def mean_decisions(responses: Responses, response_type: ResponseType, problem_count: int) -> Array:
     """(T,) mean response to each problem, in the scale's points; NaN for no response. Raises as `numbers`."""
-    count_T = response_counts(responses, problem_count)
-    sum_T = np.bincount(responses.problem_R, weights=numbers(responses, response_type), minlength=problem_count)
+    number_R, weight_R = numbers(responses, response_type), responses.weight_R
+    count_T: NDArray[Any] = response_counts(responses, problem_count)
+    if weight_R is not None:
+        number_R, count_T = number_R * weight_R, np.bincount(responses.problem_R, weight_R, minlength=problem_count)
+    sum_T = np.bincount(responses.problem_R, weights=number_R, minlength=problem_count)
     return np.divide(sum_T, count_T, out=np.full(problem_count, np.nan), where=count_T > 0)
 
 
 def variances(responses: Responses, response_type: ResponseType, problem_count: int) -> Array:
-    """(T,) unbiased variance of the responses to each problem (divisor n - 1); NaN for fewer than two."""
+    """(T,) unbiased variance of the responses to each problem (divisor n - 1); NaN for fewer than two.
+
+    With survey weights the divisor is sum w - sum w^2 / sum w, which is n - 1 where all weights are 1.
+    """
     count_T = response_counts(responses, problem_count)
     residual_R = (
         numbers(responses, response_type)
         - (mean_decisions(responses, response_type, problem_count)[responses.problem_R])
     )
+    weight_R = responses.weight_R
+    if weight_R is not None:
+        square_T = np.bincount(responses.problem_R, weights=residual_R**2 * weight_R, minlength=problem_count)
+        sum_T, double_T = (np.bincount(responses.problem_R, weight_R**p, minlength=problem_count) for p in (1, 2))
+        free_T = sum_T - np.divide(double_T, sum_T, out=np.zeros(problem_count), where=sum_T > 0)
+        return np.divide(square_T, free_T, out=np.full(problem_count, np.nan), where=count_T > 1)
     square_T = np.bincount(responses.problem_R, weights=residual_R**2, minlength=problem_count)
     return np.divide(square_T, count_T - 1, out=np.full(problem_count, np.nan), where=count_T > 1)
 
@@ -145,6 +178,8 @@ def require_problems(responses: Responses, problem_count: int) -> None:
 
 def _quantiles(responses: Responses, problem_count: int) -> Array:
     """`Continuous.summarise` of every problem: interpolates between order statistics, as np.quantile does."""
+    if responses.weight_R is not None:
+        return _weighted_quantiles(responses, problem_count)
     count_T = np.bincount(responses.problem_R, minlength=problem_count)
     value_R = responses.values_RD[:, 0]
     sorted_R = value_R[np.lexsort((value_R, responses.problem_R))]
@@ -157,3 +192,28 @@ def _quantiles(responses: Responses, problem_count: int) -> Array:
     quantiles_TM = np.full((problem_count, QUANTILES), np.nan)
     quantiles_TM[answered] = low_AM + (place_AM - below_AM) * (high_AM - low_AM)
     return quantiles_TM
+
+
+def _weighted_quantiles(responses: Responses, problem_count: int) -> Array:
+    assert responses.weight_R is not None
+    at_M = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    order = np.argsort(responses.problem_R, kind="stable")
+    cuts = np.cumsum(np.bincount(responses.problem_R, minlength=problem_count))
+    quantiles_TM = np.full((problem_count, QUANTILES), np.nan)
+    for t, rows in enumerate(np.split(order, cuts[:-1])):
+        if len(rows):
+            quantiles_TM[t] = weighted_quantile(responses.values_RD[rows, 0], responses.weight_R[rows], at_M)
+    return quantiles_TM
+
+
+def weighted_quantile(value_R: Array, weight_R: Array, at_M: Array) -> Array:
+    """(M,) quantiles of weighted numbers, linear between them; np.quantile where all weights are the same.
+
+    Each number stands in the middle of its weight, and the first and the last are the quantiles 0 and 1.
+    """
+    order = np.argsort(value_R, kind="stable")
+    weight = weight_R[order]
+    middle = np.cumsum(weight) - weight / 2
+    span = middle[-1] - middle[0]
+    place = (middle - middle[0]) / span if span > 0 else np.zeros(len(middle))
+    return np.interp(at_M, place, value_R[order])

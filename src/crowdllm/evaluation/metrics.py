@@ -112,19 +112,20 @@ def histogram_metrics(
     )
 
 
-def nll(p_RM: Array, level_R: NDArray[np.int64]) -> float:
+def nll(p_RM: Array, level_R: NDArray[np.int64], weight_R: Array | None = None) -> float:
     """Mean negative log-probability that the prediction gave to each human response, in nats.
 
     p_RM: (R, M) predicted probabilities, one row per human response (a row of the problem's histogram, or the
-    person's own prediction). level_R: (R,) position of the level or option that was given. Infinite where a
-    response was given probability 0: use `distances.smooth` first for histograms of small crowds.
+    person's own prediction). level_R: (R,) position of the level or option that was given. weight_R: survey weights
+    of those who gave them. Infinite where a response was given probability 0: use `distances.smooth` first for
+    histograms of small crowds.
     """
     given_R = _per_response(p_RM, level_R)
     with np.errstate(divide="ignore"):
-        return float(-np.log(given_R).mean()) if len(given_R) else np.nan
+        return _mean(-np.log(given_R), weight_R) if len(given_R) else np.nan
 
 
-def crps(p_RM: Array, level_R: NDArray[np.int64], points: Sequence[float]) -> float:
+def crps(p_RM: Array, level_R: NDArray[np.int64], points: Sequence[float], weight_R: Array | None = None) -> float:
     """Mean ranked probability score on the scale: sum_m (P(Y <= m) - 1[y <= m])^2 (s_{m+1} - s_m).
 
     In the unit of the points; equals E|Y - y| - E|Y - Y'| / 2, and |prediction - y| for a sure prediction.
@@ -135,10 +136,10 @@ def crps(p_RM: Array, level_R: NDArray[np.int64], points: Sequence[float]) -> fl
         return np.nan
     below_RM = np.cumsum(p_RM, axis=1)[:, :-1]
     truth_RM = np.asarray(level_R)[:, None] <= np.arange(p_RM.shape[1] - 1)
-    return float(((below_RM - truth_RM) ** 2 @ np.diff(np.asarray(points, dtype=float))).mean())
+    return _mean((below_RM - truth_RM) ** 2 @ np.diff(np.asarray(points, dtype=float)), weight_R)
 
 
-def crps_ensemble(sample_RS: Array, value_R: Array) -> float:
+def crps_ensemble(sample_RS: Array, value_R: Array, weight_R: Array | None = None) -> float:
     """Mean CRPS of a forecast given as S samples per response: mean|Y - y| - mean|Y - Y'| / 2.
 
     This is the score of the samples' own empirical distribution. The second mean comes from the order
@@ -152,7 +153,7 @@ def crps_ensemble(sample_RS: Array, value_R: Array) -> float:
     near_R = np.abs(sample_RS - np.asarray(value_R)[:, None]).mean(axis=1)
     weight_S = 2 * np.arange(1, size + 1) - size - 1
     apart_R = 2 * (np.sort(sample_RS, axis=1) @ weight_S) / size**2
-    return float((near_R - apart_R / 2).mean())
+    return _mean(near_R - apart_R / 2, weight_R)
 
 
 def average_rows(rows: Sequence[Row]) -> Row:
@@ -167,6 +168,10 @@ def average_rows(rows: Sequence[Row]) -> Row:
         mean = float(np.mean(values))
         means[field.name] = round(mean) if isinstance(values[0], int) else mean
     return type(first)(**means)
+
+
+def _mean(number_R: Array, weight_R: Array | None) -> float:
+    return float(number_R.mean() if weight_R is None else np.average(number_R, weights=weight_R))
 
 
 def _average(value_T: Array) -> float:

@@ -120,6 +120,7 @@ def perfect_worst_excess(
     _require_distance(human)
     answered = np.unique(human.responses.participant_R)
     kind, count = human.response_type, len(human.problems)
+    weight_N = None if human.weights_N is None else human.weights_N[answered] / human.weights_N[answered].sum()
     excess = []
     for c, column in enumerate(human.profiles.columns):
         levels, human_N, _ = _groups(column, c, human.profiles, np.zeros((0, 0)))
@@ -128,7 +129,8 @@ def perfect_worst_excess(
             if people < min_people:
                 continue
             inside = _only(human, human_N == code)
-            size = max(1, round(crowd_size * people / len(answered)))
+            share = people / len(answered) if weight_N is None else weight_N[human_N[answered] == code].sum()
+            size = max(1, round(crowd_size * share))
             group_seed = seed_words(seed, f"subgroup:{column.name}:{level}") % 2**31
             distance = [
                 histogram_metrics(histograms(d.human, kind, count), histograms(d.crowd, kind, count), kind).avg_wd

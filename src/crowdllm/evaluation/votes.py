@@ -29,11 +29,15 @@ class VoteMetrics:
     wd_heights: float
 
 
-def vote_counts(values_ND: Array, voters: int | None = None) -> Array:
+def vote_counts(values_ND: Array, voters: int | None = None, weight_N: Array | None = None) -> Array:
     """(D,) votes per option of these ballots, scaled to `voters` voters where given.
+
+    weight_N: survey weights of the voters, whose ballots then count by weight, in all as many as there are voters.
 
     Raises ConfigError where there are no ballots to scale.
     """
+    if weight_N is not None and len(values_ND):
+        values_ND = values_ND * (weight_N / weight_N.mean())[:, None]
     if voters is None:
         return values_ND.sum(axis=0)
     if not len(values_ND):
@@ -56,13 +60,13 @@ def vote_metrics(human_D: Array, simulated_D: Array) -> VoteMetrics:
     )
 
 
-def recall_at_k(score_NM: Array, ballot_NM: Array, k: int = 5) -> float:
+def recall_at_k(score_NM: Array, ballot_NM: Array, k: int = 5, weight_N: Array | None = None) -> float:
     """Mean share of a voter's own picks that are among the k options with that voter's highest scores.
 
     score_NM: expected utility or probability of each option for each held-out voter (one row repeated for a
     prediction that knows no person); -inf for an option that is not there. Options that tie for the last
     places count by their chance of being taken when ties are broken at random, so the order of options does
-    not matter. Voters without a pick are left out.
+    not matter. Voters without a pick are left out. weight_N: the voters' survey weights.
 
     Raises MismatchError for different shapes or a score that is NaN, ConfigError for k < 1.
     """
@@ -80,4 +84,6 @@ def recall_at_k(score_NM: Array, ballot_NM: Array, k: int = 5) -> float:
     picked_NM = ballot_NM > 0
     picks_N = picked_NM.sum(axis=1)
     hits_N = (taken_NM * picked_NM).sum(axis=1)[picks_N > 0]
-    return float((hits_N / picks_N[picks_N > 0]).mean()) if len(hits_N) else np.nan
+    if not len(hits_N):
+        return np.nan
+    return float(np.average(hits_N / picks_N[picks_N > 0], weights=None if weight_N is None else weight_N[picks_N > 0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crowdllm.errors import UnknownNameError
 from crowdllm.methods.protocol import Fit, KnowsAnswers, Simulator
 from crowdllm.registry import lookup
 
@@ -33,11 +34,30 @@ MADE_FOR = {"multi-persona": "persona", "self-consistency": "samples"}
 """The mode of reference sources (see `Reference`) that a method is made for; methods not named here take any but
 persona."""
 
+WITH_MODEL = {
+    "tuned": "crowdllm.methods.tuned:tuned",
+    "prompted": "crowdllm.methods.tuned:prompted",
+    "adapter": "crowdllm.methods.tuned:adapter",
+}
+"""Methods that are named with a language model behind a colon, such as `tuned:Qwen/Qwen3-8B`."""
+
 
 def get_method(name: str) -> Fit:
-    """The fit function of a method; raises UnknownNameError with the valid names."""
+    """The fit function of a method; raises UnknownNameError with the valid names, ConfigError for a wrong setting."""
+    head, colon, argument = name.partition(":")
+    if colon or name in WITH_MODEL:
+        made: Fit = lookup(WITH_MODEL, head, "method with a model")(argument)
+        return made
     fit: Fit = lookup(METHODS, name, "method")
     return fit
+
+
+def require_method(name: str) -> None:
+    """Raise as `get_method`, but import no method for it unless it is named with a model."""
+    if ":" in name or name in WITH_MODEL:
+        get_method(name)
+    elif name not in METHODS:
+        raise UnknownNameError("method", name, [*METHODS, *(f"{head}:MODEL" for head in WITH_MODEL)])
 
 
 def references_for(name: str, references: References | None) -> References | None:
@@ -54,4 +74,14 @@ def references_for(name: str, references: References | None) -> References | Non
     return type(references)(kept or references.sources)
 
 
-__all__ = ["MADE_FOR", "METHODS", "Fit", "KnowsAnswers", "Simulator", "get_method", "references_for"]
+__all__ = [
+    "MADE_FOR",
+    "METHODS",
+    "WITH_MODEL",
+    "Fit",
+    "KnowsAnswers",
+    "Simulator",
+    "get_method",
+    "references_for",
+    "require_method",
+]

@@ -78,7 +78,7 @@ def fit(
         kept = np.where(present, np.maximum(shares, 1e-3), 0.0)
         return np.asarray(kept / kept.sum(axis=1, keepdims=True))
 
-    return AnswersSimulator(inputs, predict, ProfileGenerator.fit(train.profiles, seed=seed))
+    return AnswersSimulator(inputs, predict, ProfileGenerator.fit(train.profiles, train.relative_weights_N, seed))
 
 
 def _without(given_NG: Array, inputs: AnswerInputs, t: int) -> Array:

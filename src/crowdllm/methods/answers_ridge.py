@@ -84,7 +84,7 @@ def fit(
         present = uniform_shares(train.problems.option_counts, levels)[problem_R] > 0
         return _positive(shares, present)
 
-    return AnswersSimulator(inputs, predict, ProfileGenerator.fit(train.profiles, seed=seed))
+    return AnswersSimulator(inputs, predict, ProfileGenerator.fit(train.profiles, train.relative_weights_N, seed))
 
 
 def _indicators(train: Study, levels: int) -> Array:

@@ -9,7 +9,7 @@ embedding width, V profile width, J draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,7 +26,6 @@ from crowdllm.errors import MismatchError
 from crowdllm.methods.protocol import Array, Progress, log_given
 from crowdllm.methods.shares import uniform_shares
 from crowdllm.profiles.generator import ProfileGenerator
-from crowdllm.profiles.mixture import Mixture
 from crowdllm.reference import References
 from crowdllm.responses.ballot import Ballot
 from crowdllm.responses.continuous import Continuous
@@ -198,7 +197,10 @@ def _fit_paper(
     items = make_items(train.problems, kind, embedder, references)
     encoder = ProfileEncoder.fit(train.profiles)
     target_RU, scale = to_decisions(kind, train.responses, items)
-    default = target_RU.mean(axis=0) if len(target_RU) else np.zeros(items.item_TU.shape[1])
+    default = np.zeros(items.item_TU.shape[1])
+    if len(target_RU):  # survey weights count here, in the loss and in the generator
+        weight_R = train.responses.weight_R
+        default = target_RU.mean(axis=0) if weight_R is None else np.average(target_RU, axis=0, weights=weight_R)
     rng = torch.Generator().manual_seed(seed_words(seed, "paper") % 2**63)
     belief = PaperBelief(items.x_IX.shape[1], len(encoder.names), config)
     belief.start(rng)
@@ -206,11 +208,10 @@ def _fit_paper(
         train, items, encoder, target_RU, _reference(items, scale, default * scale.unit + scale.center)
     )
     _train(belief, data, config, scale, rng, seed, progress)
-    learned = ProfileGenerator.fit(train.profiles, seed=seed)
-    alone = Mixture(np.ones(1), tuple(margin[None, :] for margin in learned.margins))
+    learned = ProfileGenerator.fit(train.profiles, train.relative_weights_N, seed)
     return PaperSimulator(
         response_type=kind, config=config, embedder=embedder, encoder=encoder, belief=belief, scale=scale,
-        default_decision=default * scale.unit + scale.center, generator=replace(learned, mixture=alone),
+        default_decision=default * scale.unit + scale.center, generator=learned.independent(),
         uses_references=references is not None, several_problems=len(train.problems) > 1,
     )  # fmt: skip
 
@@ -238,6 +239,7 @@ def _observations(
     # eq. (4): mean over participants of the mean over their own responses
     own = np.bincount(responses.participant_R, minlength=len(train.profiles))
     weight = 1.0 / own[responses.participant_R]
+    weight = weight if responses.weight_R is None else weight * responses.weight_R
     weight = weight / weight.mean() if len(weight) else weight
     v_NV = encoder.encode(train.profiles)
     return _Observations(

@@ -211,4 +211,6 @@ def individual_simulator(train: Study, features: ItemFeatures, predict: Predict,
     """The simulator around a fitted prediction, with what does not depend on who and what: sizes and recruits."""
     kind = train.response_type
     extras = extra_parameters(kind, train.responses)
-    return IndividualSimulator(kind, features, predict, extras, ProfileGenerator.fit(train.profiles, seed=seed))
+    return IndividualSimulator(
+        kind, features, predict, extras, ProfileGenerator.fit(train.profiles, train.relative_weights_N, seed)
+    )

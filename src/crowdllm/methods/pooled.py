@@ -19,4 +19,6 @@ def fit(
         raise MismatchError("the method 'pooled' needs the same options in every problem; leave it out for this study")
     pool = np.arange(len(train.responses))
     options = train.problems.options[0] if len(train.problems) else ()
-    return ResamplingSimulator(train.response_type, train.responses.values_RD, {"": pool}, {"": options})
+    return ResamplingSimulator(
+        train.response_type, train.responses.values_RD, {"": pool}, {"": options}, train.responses.weight_R
+    )

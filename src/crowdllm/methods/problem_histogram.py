@@ -17,4 +17,4 @@ def fit(
     cuts = np.searchsorted(train.responses.problem_R[order], np.arange(len(train.problems) + 1))
     pools = {f"id:{i}": order[cuts[t] : cuts[t + 1]] for t, i in enumerate(train.problems.ids)}
     options = {f"id:{i}": o for i, o in zip(train.problems.ids, train.problems.options, strict=True)}
-    return ResamplingSimulator(train.response_type, train.responses.values_RD, pools, options)
+    return ResamplingSimulator(train.response_type, train.responses.values_RD, pools, options, train.responses.weight_R)

@@ -35,6 +35,7 @@ class ResamplingSimulator:
 
     pools: rows of `values_PD` per key; the key of a problem is its id, or "" where one pool serves all.
     options: the options that the responses of each pool were given to, by the same keys.
+    weight_P: the survey weight of each row, by which it is drawn; None where all have the same chance.
     A problem without a pool gets NaN.
     """
 
@@ -42,6 +43,7 @@ class ResamplingSimulator:
     values_PD: Array
     pools: dict[str, NDArray[np.int64]]
     options: dict[str, tuple[str, ...]]
+    weight_P: Array | None = None
     generator: ClassVar[None] = None
 
     def _pool(self, problem_id: object, options: tuple[str, ...]) -> NDArray[np.int64]:
@@ -65,7 +67,10 @@ class ResamplingSimulator:
         sizes = np.array([len(p) for p in pools])
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
         known = sizes[problem_R] > 0
-        place = first[problem_R] + np.floor(noise * sizes[problem_R]).astype(np.int64)
+        if self.weight_P is None:
+            place = first[problem_R] + np.floor(noise * sizes[problem_R]).astype(np.int64)
+        else:
+            place = _by_weight(self.weight_P[np.concatenate([NONE, *pools])], first, sizes, problem_R, noise)
         if known.any():
             values[known] = self.values_PD[np.concatenate(pools)[place[known]]]
         new_T = np.array([self._new(i, o) for i, o in zip(problems.ids, problems.options, strict=True)], dtype=np.int64)
@@ -74,6 +79,13 @@ class ResamplingSimulator:
         people, keys = stable_keys(crowd.ids)[participant_R], keys_T[problem_R]
         race = uniforms(seed, "resample:new", people, keys, values.shape[1])
         return _filled(values, race, problems.option_counts[problem_R], new_T[problem_R], self.response_type.min_picks)
+
+    def _shares(self, pool: NDArray[np.int64], levels: int) -> Array:
+        """(M,) shares of the levels or options in a pool."""
+        if self.weight_P is None:
+            return self.response_type.summarise(self.values_PD[pool])
+        count_M = np.bincount(self.values_PD[pool, 0].astype(np.int64), self.weight_P[pool], minlength=levels)
+        return np.asarray(count_M / count_M.sum())
 
     def level_probabilities(
         self,
@@ -90,7 +102,7 @@ class ResamplingSimulator:
         for t, identity in enumerate(problems.ids):
             pool = self._pool(identity, problems.options[t])
             if len(pool):
-                shares[t] = self.response_type.summarise(self.values_PD[pool])
+                shares[t] = self._shares(pool, levels)
         return floored(shares, problems.option_counts)[responses.problem_R]
 
     def log_scores(
@@ -102,6 +114,17 @@ class ResamplingSimulator:
         seed: int,
     ) -> Array | None:
         return log_given(self.level_probabilities(problems, references, people, responses, seed), responses)
+
+
+def _by_weight(
+    weight_Q: Array, first_T: NDArray[np.int64], size_T: NDArray[np.int64], problem_R: NDArray[np.int64], noise_R: Array
+) -> NDArray[np.int64]:
+    """(R,) places among the pools laid end to end, each drawn in its problem's pool with a chance by its weight."""
+    sum_Q = np.append(0.0, np.cumsum(weight_Q))
+    low_T, high_T = sum_Q[first_T], sum_Q[first_T + size_T]
+    at_R = low_T[problem_R] + noise_R * (high_T - low_T)[problem_R]
+    place_R = np.searchsorted(sum_Q[1:], at_R, side="right")
+    return np.clip(place_R, first_T[problem_R], np.maximum(first_T + size_T - 1, first_T)[problem_R])
 
 
 def _filled(

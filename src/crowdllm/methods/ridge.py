@@ -1,9 +1,9 @@
 """Ridge regression on the response histogram: `tfidf-ridge`, `embedding-ridge`, `embedding-references-ridge`.
 
 The plain method that anything more elaborate has to beat. Each problem (or option) is a row, its training
-histogram (or share) the target, rows weighted by their number of responses; the penalty is chosen by
-cross-validation over training problems; predictions are cut at 0.001 and normalised. The predicted distribution is
-the same for everybody.
+histogram (or share) the target, rows weighted by their number of responses (with survey weights, the weighted
+histogram and the effective number); the penalty is chosen by cross-validation over training problems; predictions are
+cut at 0.001 and normalised. The predicted distribution is the same for everybody.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.embedding import fit_embedder
 from crowdllm.errors import MismatchError
+from crowdllm.evaluation.histograms import effective_counts, histograms
 from crowdllm.methods.protocol import Progress
 from crowdllm.methods.shares import SharesSimulator, extra_parameters
 from crowdllm.reference import References
@@ -122,8 +123,12 @@ def _targets(train: Study, kind: ResponseType) -> tuple[Array, Array]:
     count = np.bincount(train.responses.problem_R, minlength=len(train.problems)).astype(float)
     order = np.argsort(train.responses.problem_R, kind="stable")
     cuts = np.concatenate([[0], np.cumsum(count)]).astype(int)
-    for t in np.flatnonzero(count):
-        summary[t] = kind.summarise(train.responses.values_RD[order[cuts[t] : cuts[t + 1]]])
+    if train.responses.weight_R is None:
+        for t in np.flatnonzero(count):
+            summary[t] = kind.summarise(train.responses.values_RD[order[cuts[t] : cuts[t + 1]]])
+    else:
+        summary[:] = histograms(train.responses, kind, len(train.problems), most)
+        count = np.asarray(effective_counts(train.responses, len(train.problems)))
     weight = count / max(count[count > 0].mean(), 1) if count.any() else count
     if not kind.has_options:
         return np.nan_to_num(summary), weight

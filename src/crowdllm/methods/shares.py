@@ -89,15 +89,19 @@ def shares_to_parameters(response_type: ResponseType, shares_TM: Array, extras: 
 
 
 def extra_parameters(response_type: ResponseType, responses: Responses) -> Array:
-    """Number-of-picks logits of a ballot, log concentration of points, from the training responses."""
+    """Number-of-picks logits of a ballot, log concentration of points, from the training responses by their weights."""
+    weight_R1 = np.ones((len(responses), 1)) if responses.weight_R is None else responses.weight_R[:, None]
     if isinstance(response_type, Ballot):
         sizes = np.arange(response_type.min_picks, response_type.max_picks + 1)
         picks = responses.values_RD.sum(axis=1)
-        return np.log((picks[:, None] == sizes).sum(axis=0) + 1e-3) if len(sizes) > 1 else np.zeros(1)
+        given = ((picks[:, None] == sizes) * weight_R1).sum(axis=0)
+        return np.log(given + 1e-3) if len(sizes) > 1 else np.zeros(1)
     if isinstance(response_type, Points):
         share = responses.values_RD / response_type.budget
-        spread = share.var(axis=0).sum()
-        mean = share.mean(axis=0)
+        spread, mean = share.var(axis=0).sum(), share.mean(axis=0)
+        if responses.weight_R is not None:
+            mean = np.average(share, axis=0, weights=responses.weight_R)
+            spread = np.average((share - mean) ** 2, axis=0, weights=responses.weight_R).sum()
         # method of moments: the variance of a share is m (1 - m) / (concentration + 1)
         concentration = (mean * (1 - mean)).sum() / spread - 1 if spread > 0 else 1e4
         return np.log([np.clip(concentration, 0.05, 1e4)])

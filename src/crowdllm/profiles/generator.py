@@ -96,6 +96,11 @@ class ProfileGenerator:
         tables = tuple(shares[None] for _, shares in made)
         return ProfileGenerator(tuple(c for c, _ in made), Mixture(np.ones(1), tables), 0, tuple(s for _, s in made))
 
+    def independent(self) -> ProfileGenerator:
+        """The same margins with columns that know nothing of each other, as the paper's reference code draws them."""
+        tables = tuple(self.mixture.margin(c)[None] for c in range(len(self.cells)))
+        return replace(self, mixture=Mixture(np.ones(1), tables))
+
     def restricted(self, where: Where) -> ProfileGenerator:
         """The generator of those who qualify; raises ConfigError when nobody can, and says what fails."""
         checked = conditions(where, self.columns)
