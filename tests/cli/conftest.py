@@ -61,9 +61,11 @@ def _few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     """How good a fit is does not matter to the command line."""
     import crowdllm.config
 
+    checked = crowdllm.config.make_config
+
     def quick(cls: type, settings: dict[str, object]) -> object:
         few = {"max_epochs": 2, "belief_width": 2, "prediction_draws": 8, "profile_penalties": (8.0,)}
-        return cls(**settings, **(few if cls is CrowdConfig else {}))
+        return checked(cls, settings | (few if cls is CrowdConfig else {}))
 
     monkeypatch.setattr(crowdllm.config, "make_config", quick)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -28,11 +29,12 @@ from crowdllm.data.splits import SPLITS, Split
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
 from crowdllm.errors import ConfigError, CrowdLLMError, MismatchError, UnknownNameError
+from crowdllm.experiments.results_folder import claim_folder, read_csv, write_csv
 from crowdllm.experiments.score import Score
 from crowdllm.experiments.scores import score_crowd, score_floor, score_people
 from crowdllm.experiments.split_references import split_references
 from crowdllm.experiments.twin_scores import require_answers, score_known
-from crowdllm.methods import METHODS, get_method, references_for
+from crowdllm.methods import get_method, references_for, require_method
 from crowdllm.profiles.generator import ProfileGenerator
 from crowdllm.reference import References
 
@@ -66,7 +68,9 @@ class Comparison:
 
     def check(self) -> None:
         """Raise the first error among names and sizes, before anything is computed."""
-        known = (("method", self.methods, METHODS), ("split", (self.split,), SPLITS))
+        for method in self.methods:
+            require_method(method)
+        known = (("split", (self.split,), SPLITS),)
         for what, names, valid in (*known, ("aggregator", self.aggregators, [*AGGREGATORS, ALL])):
             for name in names:
                 if name not in valid:
@@ -99,7 +103,7 @@ def run_comparison(
     common = references_for("", references)
     first = study.split(comparison.split, comparison.test_fraction, comparison.seeds[0], comparison.train_fractions[0])
     require_answers(first, comparison.known)  # what cannot be split is refused before anything is written
-    _claim(out, study, name, common, _label(common), comparison)
+    claim_comparison(out, study, name, common, reference_label(common), comparison)
     units = [
         (fraction, seed, method)
         for fraction in comparison.train_fractions
@@ -111,27 +115,27 @@ def run_comparison(
     for done, (fraction, seed, method) in enumerate(units):
         if progress:
             progress(f"{method}, seed {seed}, training {fraction:.0%}", done, len(units))
-        part = _part(out, comparison, fraction, seed, method)
-        label = _label(references_for(method, references))
+        part = comparison_part(out, comparison, fraction, seed, method)
+        label = reference_label(references_for(method, references))
         if part.exists():
-            _require_references(part, label)
+            require_references(part, label)
             continue
         if split is None or current != (fraction, seed):
             split = study.split(comparison.split, comparison.test_fraction, seed, fraction)
             current = (fraction, seed)
             require_answers(split, comparison.known)
         try:
-            scores = list(_run_unit(split, references_for(method, references), comparison, method, seed))
+            scores = list(run_unit(split, references_for(method, references), comparison, method, seed))
         except MismatchError as error:
             if note:
                 note(f"{method} left out: {error}")
             continue
         keys = {"dataset": name, "split": comparison.split, "train_fraction": fraction, "references": label}
         rows = [keys | {"method": method, "seed": seed} | asdict(score) for score in scores]
-        _write_csv(pd.DataFrame(rows, columns=COLUMNS), part)
+        write_csv(pd.DataFrame(rows, columns=COLUMNS), part)
     if progress:
         progress("done", len(units), len(units))
-    return _collect(out, comparison)
+    return collect_parts(out, comparison)
 
 
 def _with_aggregators(comparison: Comparison, study: Study, note: Callable[[str], None] | None) -> Comparison:
@@ -145,15 +149,25 @@ def _with_aggregators(comparison: Comparison, study: Study, note: Callable[[str]
     return comparison
 
 
-def _label(references: References | None) -> str:
+def reference_label(references: References | None) -> str:
+    """The sources' names as tables have them; "none" where there are none."""
     return "+".join(references.names) if references else "none"
 
 
-def _part(out: Path, comparison: Comparison, fraction: float, seed: int, method: str) -> Path:
-    return out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{method}.csv"
+def comparison_part(out: Path, comparison: Comparison, fraction: float, seed: int, method: str) -> Path:
+    """The file with the scores of one unit of work."""
+    name = method
+    if ":" in method:  # named with a model, which may be a path
+        name = f"{_slug(method)}-{hashlib.sha256(method.encode()).hexdigest()[:8]}"
+    return out / "parts" / f"{comparison.split}-{fraction:g}-{seed}-{name}.csv"
 
 
-def _require_references(part: Path, label: str) -> None:
+def _slug(method: str) -> str:
+    """The name of a method with a model, without what a file's name cannot hold."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", method).strip("-.")[:60]
+
+
+def require_references(part: Path, label: str) -> None:
     """Raise CrowdLLMError where a part that is there comes from other references than the method is given now."""
     held = pd.read_csv(part, nrows=1, dtype={"references": str}, keep_default_na=False)["references"]
     if len(held) and held[0] != label:
@@ -162,9 +176,10 @@ def _require_references(part: Path, label: str) -> None:
         )
 
 
-def _run_unit(
+def run_unit(
     split: Split, references: References | None, comparison: Comparison, method: str, seed: int
 ) -> Iterator[Score]:
+    """Fit one method on the training part and score it on the test part, at every crowd size; or score the floor."""
     sizes, aggregators, unseen = comparison.crowd_sizes, comparison.aggregators, split.unseen_TM
     recruits = max(POOL, *sizes)
     if method == FLOOR:
@@ -174,7 +189,7 @@ def _run_unit(
     started = time.perf_counter()
     simulator = get_method(method)(split.train, for_training, comparison.embedding, seed)
     yield Score(0, "", "fit_seconds", time.perf_counter() - started)
-    recruiter = simulator.generator or ProfileGenerator.fit(split.train.profiles, seed=seed)
+    recruiter = simulator.generator or ProfileGenerator.fit(split.train.profiles, split.train.relative_weights_N, seed)
     crowd = recruiter.recruit(recruits, seed)
     for size in sizes:
         yield from score_crowd(simulator, split.test, for_test, crowd, size, aggregators, seed, unseen)
@@ -183,29 +198,30 @@ def _run_unit(
         yield from score_known(simulator, split, for_training, for_test, comparison.known, seed)
 
 
-def _collect(out: Path, comparison: Comparison) -> pd.DataFrame:
+def collect_parts(out: Path, comparison: Comparison) -> pd.DataFrame:
+    """The union of all units that are there, which is then also in `metrics.csv`; raises CrowdLLMError for none."""
     wanted = [
-        _part(out, comparison, fraction, seed, method)
+        comparison_part(out, comparison, fraction, seed, method)
         for fraction in comparison.train_fractions
         for seed in comparison.seeds
         for method in (*comparison.methods, FLOOR)
     ]
-    present = [pd.read_csv(p, keep_default_na=False, na_values=["nan"]) for p in wanted if p.exists()]
+    present = [read_csv(p) for p in wanted if p.exists()]
     if not present:
         raise CrowdLLMError("no method could be compared on this study; see the notes above")
     table = pd.concat(present, ignore_index=True)
-    _write_csv(table, out / "metrics.csv")
+    write_csv(table, out / "metrics.csv")
     return table
 
 
-def _claim(
+def claim_comparison(
     out: Path, study: Study, name: str, references: References | None, label: str, comparison: Comparison
 ) -> None:
     """Write what the folder is for, or check that it is for this."""
     identity = {
         "crowdllm": __version__,
         "study": name,
-        "data": _digest(study, references),
+        "data": data_digest(study, references),
         "references": label,
         "embedding": comparison.embedding,
         "test_fraction": comparison.test_fraction,
@@ -213,31 +229,17 @@ def _claim(
         "aggregators": list(comparison.aggregators),
         "known": list(comparison.known),
     }
-    path = out / "comparison.json"
-    if path.exists():
-        try:
-            held = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise CrowdLLMError(f"{path} is damaged; give another --out, or delete that folder") from None
-        differ = [key for key in identity if held.get(key) != identity[key]]
-        if differ:
-            raise CrowdLLMError(
-                f"{out} holds another comparison ({', '.join(f'{k}: {held.get(k)}' for k in differ)}); "
-                "give another --out, or delete that folder"
-            )
-        return
+    claim_folder(out / "comparison.json", identity, "comparison")
     (out / "parts").mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
 
 
-def _digest(study: Study, references: References | None) -> str:
+def data_digest(study: Study, references: References | None) -> str:
     """A hash of everything that results depend on: problems, people, responses, the scale, and the references."""
     problems, people, responses = study.problems, study.profiles, study.responses
     texts = [study.response_type.to_dict(), [(c.name, c.to_dict()) for c in people.columns], people.ids.tolist()]
     texts += [problems.ids.tolist(), problems.texts.tolist(), problems.options]
     arrays = [people.values_NC, responses.participant_R, responses.problem_R, responses.values_RD]
+    arrays += [] if study.weights_N is None else [study.weights_N]
     for source in references.sources if references else ():
         texts.append([source.name, source.problem_ids.tolist()])
         arrays += [source.values_TKD, np.zeros(0) if source.distribution_TM is None else source.distribution_TM]
@@ -245,13 +247,6 @@ def _digest(study: Study, references: References | None) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    table.to_csv(fresh, index=False, na_rep="nan")
-    fresh.replace(path)
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from crowdllm.registry import lookup
 
 CACHE_FILE = "llm-cache.sqlite"
 PAID = ("openai",)
-CACHED = ("openai", "transformers")
+CACHED = ("openai", "transformers", "tuned")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Scores of a crowd as a set of people: whether each hangs together, and whether groups of them are right.
 
-For crowds in which everybody answers every problem, on scales. Metrics:
+For crowds in which everybody answers every problem, on scales. Survey weights count in the groups' distributions; the
+correlations and alphas are those of the people who answered, without weights. Metrics:
 
 - `coherence`: see `crowdllm.evaluation.coherence`; over the problems that at least 30 humans answered;
 - `alpha_difference:SCALE`: Cronbach's alpha, simulated less human, of each scale that the problems' column `scale`
@@ -95,7 +96,7 @@ def _scales(test: Study, often: NDArray[np.int64]) -> tuple[list[str | None], Ar
 
 def score_groups(test: Study, crowd: Profiles, simulated: Responses, size: int, seed: int) -> Iterator[Score]:
     """`avg_wd` within groups of people, beside its floor; nothing where no group has 30 people."""
-    study = replace(test, profiles=crowd, responses=simulated)
+    study = replace(test, profiles=crowd, responses=simulated, weights_N=None)
     report = subgroup_wd(test, study, seed)
     for group in report.groups:
         if not np.isnan(group.avg_wd):

@@ -134,10 +134,11 @@ def _votes(test: Study, simulated: Responses, size: int, unseen_TM: NDArray[np.b
     for suffix, only_TM in _option_sets(test, unseen_TM):
         rows: list[VoteMetrics] = []
         for t in range(len(test.problems)):
-            human = test.responses.values_RD[test.responses.problem_R == t]
+            mine = test.responses.take(test.responses.problem_R == t)
+            human = mine.values_RD
             crowd = simulated.values_RD[simulated.problem_R == t]
             if len(human) and len(crowd) and only_TM[t].any():
-                counts = vote_counts(human), vote_counts(crowd, len(human))
+                counts = vote_counts(human, None, mine.weight_R), vote_counts(crowd, len(human))
                 rows.append(vote_metrics(*(c[only_TM[t]] for c in counts)))
         for field in fields(VoteMetrics):
             if rows:
@@ -158,16 +159,17 @@ def score_people(simulator: Simulator, test: Study, references: References | Non
     arguments = (test.problems, references, test.profiles, test.responses, seed)
     log_scores = simulator.log_scores(*arguments)
     if log_scores is not None:
-        yield Score(0, "", "nll", float(-log_scores.mean()))
+        yield Score(0, "", "nll", -test.responses.mean(log_scores))
     if isinstance(test.response_type, Ordinal):
         shares = simulator.level_probabilities(*arguments)
         if shares is not None:
             level = test.responses.values_RD[:, 0].astype(np.int64)
-            yield Score(0, "", "crps", crps(shares, level, test.response_type.points))
+            yield Score(0, "", "crps", crps(shares, level, test.response_type.points, test.responses.weight_R))
     if isinstance(test.response_type, Continuous):
         samples_RS = np.concatenate(list(_repeated(simulator, test, references, seed, 100)), axis=1)
         if not np.isnan(samples_RS).any():
-            yield Score(0, "", "crps", crps_ensemble(samples_RS, test.responses.values_RD[:, 0]))
+            value_R, weight_R = test.responses.values_RD[:, 0], test.responses.weight_R
+            yield Score(0, "", "crps", crps_ensemble(samples_RS, value_R, weight_R))
     if test.response_type.kind == "ballot":
         yield from _recall(simulator, test, references, seed)
 
@@ -192,8 +194,9 @@ def _recall(
     total = np.zeros(test.responses.values_RD.shape)
     for values in _repeated(simulator, test, references, seed, draws):
         total += values
-    answered = ~np.isnan(total).any(axis=1)
-    recall = recall_at_k(total[answered], test.responses.values_RD[answered])
+    answered = np.asarray(~np.isnan(total).any(axis=1))
+    told = test.responses.take(answered)
+    recall = recall_at_k(total[answered], told.values_RD, weight_N=told.weight_R)
     yield Score(0, "", "recall_at_5", recall)
     yield Score(0, "", "recall_voters", float(answered.sum()))
 

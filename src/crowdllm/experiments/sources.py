@@ -54,7 +54,7 @@ def open_study(text: str) -> Opened:
     if folder.is_dir():
         require_complete(folder)
         return Opened(load_study(folder), folder.resolve().name, folder=folder)
-    name, _, options = text.partition(":")
+    name = text.partition(":")[0]
     if name not in DATASETS:
         near = nearest(name, DATASETS)
         hint = f"; did you mean {near!r}?" if near else ""
@@ -62,6 +62,12 @@ def open_study(text: str) -> Opened:
             f"{text!r} is neither a study folder nor a data set: give a folder with a study.toml (start one with "
             f"`crowdllm new DIR`), or one of {', '.join(DATASETS)}{hint}"
         )
+    return open_dataset(text)
+
+
+def open_dataset(text: str) -> Opened:
+    """The data set `name` or `name:key=value,...`, also where a folder of that name lies here."""
+    name, _, options = text.partition(":")
     return Opened(load_dataset(name, **_options(name, options)), name, dataset=name)
 
 

@@ -13,7 +13,7 @@ Shapes: R responses.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def interview(split: Split, known: tuple[int, ...], seed: int) -> Interview:
         return Interview(test, test.responses, rank_R, test.responses.take(rank_R >= max(known)))
     where_N = pd.Index(test.profiles.ids, dtype=object).get_indexer(pd.Index(train.profiles.ids, dtype=object))
     person_R = where_N[train.responses.participant_R]
-    told = Responses(person_R, train.responses.problem_R, train.responses.values_RD).take(person_R >= 0)
+    told = replace(train.responses, participant_R=person_R).take(person_R >= 0)
     rank_R = known_rank(told, test.profiles.ids, train.problems.ids, seed)
     return Interview(train, told, rank_R, test.responses)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.report.figure import save_figure
+from crowdllm.report.figure import HUMAN, new_figure, save_figure
 
-HUMAN, SIMULATED = "#4d4d4d", "#0072b2"  # told apart in grey print and by colour-blind readers
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIMULATED = "#0072b2"  # told from grey in grey print and by colour-blind readers
 Array = NDArray[np.float64]
 
 
@@ -23,13 +27,18 @@ def draw_distributions(
 
     human_TM, simulated_TM: (T, M) shares per problem. Texts are drawn as they are: nothing in them is read as markup.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    figure = distributions_figure(human_TM, simulated_TM, labels, titles, note, human_label)
+    return [save_figure(figure, path.with_suffix(suffix)) for suffix in (".svg", ".png")]
 
+
+def distributions_figure(
+    human_TM: Array, simulated_TM: Array, labels: Sequence[str], titles: Sequence[str], note: str = "",
+    human_label: str = "humans",
+) -> Figure:  # fmt: skip
+    """The figure of `draw_distributions`; rows of NaN among the humans draw no bars."""
     columns = min(3, len(titles))
     rows = -(-len(titles) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.5 * rows + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * columns, 2.5 * rows + 0.6)
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
     place = np.arange(len(labels))
     for t, axis in enumerate(axes.ravel()):
@@ -47,4 +56,4 @@ def draw_distributions(
     figure.legend(handles, names, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     if note:
         figure.supxlabel(note, fontsize=8, x=0.01, ha="left", parse_math=False)
-    return [save_figure(figure, path.with_suffix(suffix)) for suffix in (".svg", ".png")]
+    return figure

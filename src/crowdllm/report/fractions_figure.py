@@ -8,13 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdllm.report.figure import save_figure
-
-# the Okabe-Ito palette, told apart by colour-blind readers; markers repeat the difference
-STYLES = (
-    ("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#e69f00", "v"), ("#56b4e9", "P"),
-    ("#000000", "X"), ("#999999", "*"),
-)  # fmt: skip
+from crowdllm.report.figure import STYLES, save_figure
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdllm.report.distributions import HUMAN, SIMULATED
-from crowdllm.report.figure import save_figure
+from crowdllm.report.distributions import SIMULATED
+from crowdllm.report.figure import HUMAN, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

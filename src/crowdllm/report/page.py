@@ -144,7 +144,7 @@ def to_html(page: Page) -> str:
 
 
 def _html(page: Page) -> Iterator[str]:
-    title = _safe(page.title)
+    title = safe_text(page.title)
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -152,47 +152,51 @@ def _html(page: Page) -> Iterator[str]:
     number = 0
     for block in page.lead:
         number += 1
-        yield from _block(block, number)
+        yield from block_html(block, number)
     for part in page.parts:
-        yield f"<h2>{_safe(part.title)}</h2>"
+        yield f"<h2>{safe_text(part.title)}</h2>"
         for block in part.blocks:
             number += 1
-            yield from _block(block, number)
+            yield from block_html(block, number)
     yield "</body>\n</html>"
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
+    """Text for an element or attribute of a page."""
     return escape(plain(text), quote=True)
 
 
-def _block(block: Block, number: int) -> Iterator[str]:
+def block_html(block: Block, number: int) -> Iterator[str]:
+    """One block; number: makes the ids inside its picture unique on the page."""
     if isinstance(block, Table):
         yield from _table(block)
     elif isinstance(block, Figure):
-        svg = inline_svg(block.path.read_text(encoding="utf-8"), f"f{number}-", _safe(block.words))
-        yield f"<figure>\n{svg}\n<figcaption>{_safe(block.caption)}</figcaption>\n</figure>"
+        svg = inline_svg(block.path.read_text(encoding="utf-8"), f"f{number}-", safe_text(block.words))
+        yield f"<figure>\n{svg}\n<figcaption>{safe_text(block.caption)}</figcaption>\n</figure>"
     elif isinstance(block, Lines):
         yield "<ul>"
-        yield from (f"<li>{_safe(line)}</li>" for line in block.lines)
+        yield from (f"<li>{safe_text(line)}</li>" for line in block.lines)
         yield "</ul>"
     elif isinstance(block, Command):
-        yield f"<pre>{_safe(block.text)}</pre>"
+        yield f"<pre>{safe_text(block.text)}</pre>"
     else:
-        yield f"<p>{_safe(block.text)}</p>"
+        yield f"<p>{safe_text(block.text)}</p>"
 
 
 def _table(table: Table) -> Iterator[str]:
     kind = ' class="foreign"' if table.foreign else ""
-    yield f'<div class="table"><table{kind}>\n<caption>{_safe(table.caption)}</caption>\n<thead><tr>'
-    yield "".join(f'<th scope="col">{_safe(name)}</th>' for name in table.header)
+    name = safe_text(table.caption) or "Table"
+    yield f'<div class="table" tabindex="0" role="region" aria-label="{name}"><table{kind}>'
+    yield f"<caption>{safe_text(table.caption)}</caption>\n<thead><tr>"
+    yield "".join(f'<th scope="col">{safe_text(name)}</th>' for name in table.header)
     yield "</tr></thead>\n<tbody>"
     for position, row in enumerate(table.rows):
-        cells = "".join(f"<td{_class(cell)}>{_safe(cell.text)}</td>" for cell in row[1:])
+        cells = "".join(f"<td{_class(cell)}>{safe_text(cell.text)}</td>" for cell in row[1:])
         apart = ' class="apart"' if position in table.apart else ""
-        yield f'<tr{apart}><th scope="row">{_safe(row[0].text)}</th>{cells}</tr>'
+        yield f'<tr{apart}><th scope="row">{safe_text(row[0].text)}</th>{cells}</tr>'
     yield "</tbody></table></div>"
     if table.note:
-        yield f'<p class="note">{_safe(table.note)}</p>'
+        yield f'<p class="note">{safe_text(table.note)}</p>'
 
 
 def _class(cell: Cell) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdllm.report.distributions import HUMAN, SIMULATED
-from crowdllm.report.figure import save_figure
+from crowdllm.report.distributions import SIMULATED
+from crowdllm.report.figure import HUMAN, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,14 @@ class Panel:
 
 
 def draw_rows(panels: Sequence[Panel], path: Path) -> Path:
-    """Write the picture to `path` (.svg or .png); the first row stands on top. Names are drawn as they are."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Write the picture to `path` (.svg or .png)."""
+    return save_figure(rows_figure(panels), path)
 
+
+def rows_figure(panels: Sequence[Panel]) -> Figure:
+    """The figure; the first row stands on top. Names are drawn as they are."""
     most = max(len(panel.rows) for panel in panels)
-    figure = Figure(figsize=(4.2 * len(panels), 0.28 * most + 1.1))
-    figure.set_layout_engine("constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.2 * len(panels), 0.28 * most + 1.1)
     for axis, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         place = np.arange(len(panel.rows))[::-1]
         numbers = np.array([row[1:] for row in panel.rows], dtype=float).reshape(-1, 3)
@@ -49,4 +53,4 @@ def draw_rows(panels: Sequence[Panel], path: Path) -> Path:
         axis.grid(axis="x", color="#e4e4e4", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    return save_figure(figure, path)
+    return figure

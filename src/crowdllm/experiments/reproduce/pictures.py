@@ -18,8 +18,8 @@ from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.errors import MismatchError, MissingExtraError
 from crowdllm.evaluation.histograms import histograms, is_scale, mean_decisions, response_counts
-from crowdllm.experiments.comparison import _write_csv
 from crowdllm.experiments.reproduce.units import OpenedRun
+from crowdllm.experiments.results_folder import write_csv
 from crowdllm.methods import get_method
 from crowdllm.profiles.generator import ProfileGenerator
 
@@ -57,7 +57,9 @@ def write_shares(opened: OpenedRun, method: str) -> str:
     problems = split.test.problems.take(shown_problems(split.test))
     try:
         simulator = get_method(method)(split.train, references, comparison.embedding, seed)
-        recruiter = simulator.generator or ProfileGenerator.fit(split.train.profiles, seed=seed)
+        recruiter = simulator.generator or ProfileGenerator.fit(
+            split.train.profiles, split.train.relative_weights_N, seed
+        )
         crowd = recruiter.recruit(PEOPLE, seed)
         person_R = np.tile(np.arange(PEOPLE), len(problems))
         problem_R = np.repeat(np.arange(len(problems)), PEOPLE)
@@ -70,7 +72,7 @@ def write_shares(opened: OpenedRun, method: str) -> str:
     shares_TM = histograms(simulated, opened.study.response_type, len(problems), most)
     table = pd.DataFrame(shares_TM, columns=[f"p{m + 1}" for m in range(shares_TM.shape[1])])
     table.insert(0, "problem", problems.ids)
-    _write_csv(table, shares_path(opened, method))
+    write_csv(table, shares_path(opened, method))
     return ""
 
 

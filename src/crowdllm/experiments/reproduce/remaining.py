@@ -33,3 +33,9 @@ def in_words(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def status(name: str, left: Sequence[Kind], taken: Mapping[Kind, Sequence[float]], workers: int) -> str:
+    """What is being done, and about how long the rest takes where that is known."""
+    seconds = remaining_seconds(left, taken, workers)
+    return name if seconds is None or not left else f"{name} (about {in_words(seconds)} left)"

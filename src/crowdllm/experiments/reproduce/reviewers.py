@@ -62,7 +62,8 @@ def split_reviewers(
         raise MismatchError(f"{len(texts)} review texts for {len(study.responses)} responses: pass one per response")
     count = len(study.responses)
     people = Profiles((), np.array([f"review-{r:07d}" for r in range(count)], dtype=object), np.zeros((count, 0)))
-    alone = replace(study, profiles=people, responses=replace(study.responses, participant_R=np.arange(count)))
+    answers = replace(study.responses, participant_R=np.arange(count))
+    alone = replace(study, profiles=people, responses=answers, weights_N=study.responses.weight_R)
     split = alone.split("problem", test_fraction, seed)
     inside, outside = split.train.responses.participant_R, split.test.responses.participant_R
     train_RC, test_RC = _text_columns([texts[r] for r in inside], [texts[r] for r in outside], embedding, seed)
@@ -83,9 +84,8 @@ def _with_profiles(part: Study, values_RC: Array) -> Study:
     """The people of the responses only, in their order, with these profiles."""
     columns = tuple(ProfileColumn(f"review_{c + 1}", "numeric") for c in range(values_RC.shape[1]))
     people = Profiles(columns, part.profiles.ids[part.responses.participant_R], values_RC)
-    return replace(
-        part, profiles=people, responses=replace(part.responses, participant_R=np.arange(len(part.responses)))
-    )
+    answers = replace(part.responses, participant_R=np.arange(len(part.responses)))
+    return replace(part, profiles=people, responses=answers, weights_N=part.responses.weight_R)
 
 
 def score_reviewers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,20 +11,21 @@ import pandas as pd
 
 from crowdllm.datasets import CARDS, load_dataset
 from crowdllm.datasets.card import DatasetCard
-from crowdllm.experiments.comparison import COLUMNS, _write_csv
+from crowdllm.experiments.comparison import COLUMNS
 from crowdllm.experiments.reproduce import pictures
 from crowdllm.experiments.reproduce.amazon import require_files
 from crowdllm.experiments.reproduce.plan import Reproduction, Settings
 from crowdllm.experiments.reproduce.processes import Done, Task, work_through
-from crowdllm.experiments.reproduce.remaining import Kind, in_words, remaining_seconds
+from crowdllm.experiments.reproduce.remaining import Kind, status
 from crowdllm.experiments.reproduce.rows import runnable
+from crowdllm.experiments.reproduce.timings import keep_session, keep_timing, read_sessions, read_timings
 from crowdllm.experiments.reproduce.units import OpenedRun, claim, collect, do_unit, is_done, reasons, units
+from crowdllm.experiments.results_folder import write_csv
 from crowdllm.experiments.sources import Opened, open_references
 from crowdllm.registry import lookup
 
 Progress = Callable[[str, int, int], None]
 Note = Callable[[str], None]
-SESSIONS, TIMINGS = "sessions.csv", "timings.csv"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def reproduce(
             say(f"{method} left out of {run.run.key!r}{where}: {found[0][1]}")
     tables = {key: collect(run) for key, run in opened.items()}
     union = [table.assign(run=key)[["run", *COLUMNS]] for key, table in tables.items() if len(table)]
-    _write_csv(
+    write_csv(
         pd.concat(union, ignore_index=True) if union else pd.DataFrame(columns=["run", *COLUMNS]), out / "metrics.csv"
     )
     card: DatasetCard = lookup(CARDS, plan.dataset, "data set")
@@ -142,18 +142,18 @@ def _do(
     started = time.perf_counter()
     left = [task.kind for task in tasks]
     if progress:
-        progress(_status("starting", left, taken, workers), 0, len(tasks))
+        progress(status("starting", left, taken, workers), 0, len(tasks))
     try:
         for count, done in enumerate(work_through(tasks, workers), start=1):
             left.remove(done.task.kind)
             if not done.said:
                 taken.setdefault(done.task.kind, []).append(done.seconds)
-                _append(out / TIMINGS, ("run", "method", "seconds"), (*done.task.kind, f"{done.seconds:.3f}"))
+                keep_timing(out, done.task.kind, done.seconds)
             _explain(done, say)
             if progress:
-                progress(_status(done.task.name, left, taken, workers), count, len(tasks))
+                progress(status(done.task.name, left, taken, workers), count, len(tasks))
     finally:
-        _append(out / SESSIONS, ("seconds", "workers"), (f"{time.perf_counter() - started:.1f}", str(workers)))
+        keep_session(out, time.perf_counter() - started, workers)
 
 
 def _explain(done: Done, say: Note) -> None:
@@ -162,53 +162,3 @@ def _explain(done: Done, say: Note) -> None:
     if done.said and not action_writes_it:
         what = "the picture" if done.task.kind[0] == "picture" else repr(done.task.kind[0])
         say(f"{done.task.kind[1]} left out of {what}: {done.said}")
-
-
-def _status(name: str, left: Sequence[Kind], taken: dict[Kind, list[float]], workers: int) -> str:
-    seconds = remaining_seconds(left, taken, workers)
-    return name if seconds is None or not left else f"{name} (about {in_words(seconds)} left)"
-
-
-def _append(path: Path, heading: tuple[str, ...], cells: tuple[str, ...]) -> None:
-    fresh = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        if fresh:
-            writer.writerow(heading)
-        writer.writerow(cells)
-
-
-def _rows(path: Path, width: int) -> list[list[str]]:
-    """Complete rows below the heading; a last line that was cut off by a crash is no row."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [row for row in csv.reader(stream) if len(row) == width][1:]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def read_timings(out: Path) -> dict[Kind, list[float]]:
-    """(run or "picture", method) -> seconds of each unit done so far."""
-    taken: dict[Kind, list[float]] = {}
-    for run, method, text in _rows(out / TIMINGS, 3):
-        seconds = _number(text)
-        if seconds is not None:
-            taken.setdefault((run, method), []).append(seconds)
-    return taken
-
-
-def read_sessions(out: Path) -> tuple[tuple[float, int], ...]:
-    """Wall-clock seconds and workers of each time the command had something to do."""
-    found = []
-    for text, workers in _rows(out / SESSIONS, 2):
-        seconds = _number(text)
-        if seconds is not None and workers.isdecimal():
-            found.append((seconds, int(workers)))
-    return tuple(found)

@@ -20,16 +20,16 @@ from crowdllm.experiments.comparison import (
     COLUMNS,
     FLOOR,
     Comparison,
-    _claim,
-    _collect,
-    _label,
-    _part,
-    _require_references,
-    _run_unit,
-    _write_csv,
+    claim_comparison,
+    collect_parts,
+    comparison_part,
+    reference_label,
+    require_references,
+    run_unit,
 )
 from crowdllm.experiments.reproduce.plan import Run
 from crowdllm.experiments.reproduce.reviewers import score_reviewers
+from crowdllm.experiments.results_folder import write_csv, write_text
 from crowdllm.experiments.score import Score
 from crowdllm.methods import MADE_FOR, references_for
 from crowdllm.reference import References
@@ -54,7 +54,7 @@ class OpenedRun:
 
     def label(self, method: str) -> str:
         """These references as the tables name them."""
-        return _label(self.given(method))
+        return reference_label(self.given(method))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def units(comparison: Comparison, protocol: str = "recruited") -> list[Unit]:
 
 def part_path(opened: OpenedRun, unit: Unit) -> Path:
     """Where the scores of a unit are."""
-    return _part(opened.folder, opened.run.comparison, unit.fraction, unit.seed, unit.method)
+    return comparison_part(opened.folder, opened.run.comparison, unit.fraction, unit.seed, unit.method)
 
 
 def left_out_path(opened: OpenedRun, unit: Unit) -> Path:
@@ -102,10 +102,10 @@ def claim(opened: OpenedRun) -> None:
         digest = sha256("\x1f".join(opened.texts).encode("utf-8", "surrogatepass")).hexdigest()
         name = f"{name}, {opened.run.protocol}, review texts {digest[:16]}"
     common = references_for("", opened.references)
-    _claim(opened.folder, opened.study, name, common, _label(common), comparison)
+    claim_comparison(opened.folder, opened.study, name, common, reference_label(common), comparison)
     for unit in units(comparison, opened.run.protocol):  # what the folder is for does not tell of these sources
         if unit.method in MADE_FOR and part_path(opened, unit).exists():
-            _require_references(part_path(opened, unit), opened.label(unit.method))
+            require_references(part_path(opened, unit), opened.label(unit.method))
 
 
 def do_unit(opened: OpenedRun, unit: Unit) -> str:
@@ -114,11 +114,7 @@ def do_unit(opened: OpenedRun, unit: Unit) -> str:
     try:
         scores = list(_scores(opened, unit))
     except (MismatchError, ConfigError) as error:
-        path = left_out_path(opened, unit)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(path.name + ".tmp")
-        fresh.write_text(str(error), encoding="utf-8", errors="backslashreplace")
-        fresh.replace(path)
+        write_text(str(error), left_out_path(opened, unit))
         return str(error)
     except MissingExtraError as error:
         return str(error)
@@ -127,7 +123,7 @@ def do_unit(opened: OpenedRun, unit: Unit) -> str:
         "references": opened.label(unit.method), "method": unit.method, "seed": unit.seed,
     }  # fmt: skip
     rows = [keys | asdict(score) for score in scores]
-    _write_csv(pd.DataFrame(rows, columns=COLUMNS), part_path(opened, unit))
+    write_csv(pd.DataFrame(rows, columns=COLUMNS), part_path(opened, unit))
     return ""
 
 
@@ -137,7 +133,7 @@ def _scores(opened: OpenedRun, unit: Unit) -> Iterator[Score]:
         yield from score_reviewers(study, opened.texts, references, comparison, unit.method, unit.seed)
         return
     split = study.split(comparison.split, comparison.test_fraction, unit.seed, unit.fraction)
-    yield from _run_unit(split, references, comparison, unit.method, unit.seed)
+    yield from run_unit(split, references, comparison, unit.method, unit.seed)
 
 
 def collect(opened: OpenedRun) -> pd.DataFrame:
@@ -145,7 +141,7 @@ def collect(opened: OpenedRun) -> pd.DataFrame:
     comparison = opened.run.comparison
     if not any(part_path(opened, unit).exists() for unit in units(comparison, opened.run.protocol)):
         return pd.DataFrame(columns=COLUMNS)
-    return _collect(opened.folder, comparison)
+    return collect_parts(opened.folder, comparison)
 
 
 def reasons(opened: OpenedRun) -> dict[str, list[tuple[Unit, str]]]:

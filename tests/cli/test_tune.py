@@ -1,0 +1,138 @@
+"""`crowdllm tune`: from a study folder to an adapter, an estimate, and references."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from crowdllm.cli import main
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("peft", reason="for this test: pip install 'crowdllm[tune]'")
+TINY = Path(__file__).parents[1] / "llm" / "tiny_model.py"
+
+TOML = """
+title = "Tea and coffee"
+[response]
+type = "ordinal"
+levels = ["1", "2", "3"]
+[profile.group]
+kind = "categorical"
+levels = ["a", "b"]
+"""
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_core() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(runpy.run_path(str(TINY))["build"](tmp_path_factory.mktemp("base") / "tiny", "qwen3"))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> str:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "study.toml").write_text(TOML)
+    (folder / "problems.csv").write_text("problem,text\ntea,Is tea good?\ncoffee,Is coffee good?\n")
+    people = [f"p{i}" for i in range(12)]
+    rows = "".join(f"{p},{'ab'[i % 2]}\n" for i, p in enumerate(people))
+    (folder / "participants.csv").write_text(f"participant,group\n{rows}")
+    answers = "".join(
+        f"{p},{t},{1 + (i + k) % 3}\n" for i, p in enumerate(people) for k, t in enumerate(("tea", "coffee"))
+    )
+    (folder / "responses.csv").write_text(f"participant,problem,response\n{answers}")
+    return str(folder)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        shown = capsys.readouterr()
+        return int(end.value.code or 0), shown.out, shown.err
+
+    return call
+
+
+def test_a_study_becomes_an_adapter_and_the_adapter_references(run: Run, study: str, base: str, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    command = ("tune", study, "--model", base, "--adapter", "lora", "--out", out, "--gamma", 0.2)
+    settings = ("--set", "rank=2", "--set", "max_epochs=2", "--set", "held_out=0.3", "--device", "cpu")
+    status, said, told = run(*command, *settings)
+    assert status == 0
+    assert "Tea and coffee: N=12 T=2 R=24" in said
+    assert re.search(r"best of \d epochs: \d, cross-entropy [\d.]+ in training, loss [\d.]+ on held-out people", said)
+    assert "temperature with the lowest KL on held-out people" in said
+    assert re.search(r"epoch 2: loss [\d.]+, cross-entropy [\d.]+, penalty [\d.]+, stray [\d.]+, held out [\d.]+", told)
+    assert json.loads((out / "meta.json").read_text())["studies"][0]["people"] == 12
+    again, said, told = run(*command, *settings)
+    assert again == 0
+    assert "epoch" not in told  # it is there already
+    status, said, _ = run(
+        "references", study, "--backend", "tuned", "--model", out, "--mode", "options", "--min-parse-rate", 0
+    )
+    assert status == 0
+    table = (Path(study) / "references" / "adapter-options.csv").read_text()
+    assert table.startswith("problem,p1,p2,p3")
+    assert len(table.splitlines()) == 3
+
+
+def test_an_estimate_says_memory_and_time_and_writes_nothing(run: Run, study: str, base: str, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    status, said, _ = run("tune", study, "--model", base, "--adapter", "qlora", "--estimate")
+    assert status == 0
+    assert "memory: weights 0.00 GB" in said
+    assert "minutes an epoch at 100 TFLOP/s" in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--adapter", "lroa"), "'adapter'.*'lora', 'qlora'"),
+        (("--adapter", "none"), "choose lora, qlora or full"),
+        (("--set", "rnak=3"), "unknown setting 'rnak'.*'rank'"),
+        (("--set", "rank"), "NAME=VALUE"),
+        (("--gamma", "-1"), "gamma"),
+        (("--set", "profile_columns=gruop"), "'gruop'.*'group'"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line_and_status_2(
+    more: tuple[str, ...], words: str, run: Run, study: str, base: str, tmp_path: Path
+) -> None:
+    status, _, told = run("tune", study, "--model", base, "--out", tmp_path / "o", *more)
+    assert status == 2
+    assert len(told.strip().splitlines()) == 1
+    assert re.search(words, told)
+
+
+def test_a_missing_folder_a_missing_model_and_a_missing_out_are_told(
+    run: Run, study: str, base: str, tmp_path: Path
+) -> None:
+    assert "neither a study folder nor a data set" in run("tune", "nope", "--model", base, "--out", tmp_path / "o")[2]
+    assert "does not exist" in run("tune", study, "--model", "./nope", "--out", tmp_path / "o")[2]
+    assert "--out FOLDER" in run("tune", study, "--model", base)[2]
+    assert not (tmp_path / "o").exists()
+
+
+def test_without_the_extra_the_command_says_what_to_install(
+    run: Run, study: str, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, _, told = run("tune", study, "--model", base, "--out", tmp_path / "o")
+    assert status == 2
+    assert "pip install 'crowdllm[tune]'" in told
