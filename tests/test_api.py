@@ -105,3 +105,17 @@ def test_evaluate_gives_the_long_table(study: crowdllm.Study) -> None:
 def test_an_unknown_public_name_lists_the_known_ones() -> None:
     with pytest.raises(AttributeError, match="load_study"):
         _ = crowdllm.load_studdy  # type: ignore[attr-defined]
+
+
+def test_estimates_have_an_interval_per_problem_and_say_what_it_is_worth(study: crowdllm.Study) -> None:
+    model = crowdllm.fit(study, max_epochs=1)
+    found = crowdllm.estimate(study, model, folds=2, crowd_size=20, new_people=True)
+    own = found.table[(found.table["estimand"] == "mean") & (found.table["interval"] == "rectified")]
+    assert len(own) == 8
+    assert (own["low"] < own["high"]).all()
+    assert (found.worth["worth"] > 0).all()
+
+
+def test_an_unknown_setting_of_estimate_lists_the_valid_ones(study: crowdllm.Study) -> None:
+    with pytest.raises(UnknownNameError, match="new_people"):
+        crowdllm.estimate(study, None, newpeople=True)  # type: ignore[arg-type]

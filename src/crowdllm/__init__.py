@@ -32,6 +32,7 @@ _PUBLIC = {
     "simulate": "crowdllm.api:simulate",
     "twins": "crowdllm.api:twins",
     "aggregate": "crowdllm.experiments.decisions:aggregate_study",
+    "estimate": "crowdllm.api:estimate",
     "evaluate": "crowdllm.api:evaluate",
     "save_model": "crowdllm.belief.checkpoint:save_model",
     "load_model": "crowdllm.belief.checkpoint:load_model",
@@ -40,6 +41,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from crowdllm.api import estimate as estimate
     from crowdllm.api import evaluate as evaluate
     from crowdllm.api import fit as fit
     from crowdllm.api import load_references as load_references

@@ -1,4 +1,4 @@
-"""The Python interface: fit, simulate and evaluate, with the same meaning as the commands of those names."""
+"""The Python interface: fit, simulate, estimate and evaluate, with the same meaning as the commands of those names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
 from crowdllm.errors import MismatchError, UnknownNameError
+from crowdllm.estimation.estimate import Estimates, EstimateSettings, estimate_study
 from crowdllm.experiments.comparison import Comparison, run_comparison
 from crowdllm.experiments.personas import with_personas
 from crowdllm.experiments.sources import Opened, open_references, open_study
@@ -153,6 +154,34 @@ def evaluate(
         return run_comparison(opened.study, opened.name, sources, comparison, Path(out), progress)
     with TemporaryDirectory() as folder:
         return run_comparison(opened.study, opened.name, sources, comparison, Path(folder), progress)
+
+
+def estimate(
+    study: Study | str | Path,
+    model: CrowdModel,
+    references: References | str | None = None,
+    progress: Progress | None = None,
+    **settings: object,
+) -> Estimates:
+    """Intervals for every problem, from a study's human responses and a fitted crowd: `.table`, `.worth`, `.notes`.
+
+    references: as in `fit`; for folders and data sets the model's own sources are found by name when None. settings:
+    fields of `crowdllm.estimation.estimate.EstimateSettings`, such as level, by, compare, folds and new_people.
+    Crowds are fitted anew without the people, and without the problems, that they are judged by, unless `new_people`
+    is set.
+
+    Raises CrowdLLMError, in words, for whatever does not fit together.
+    """
+    known = [field.name for field in fields(EstimateSettings)]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError("setting", name, known, "estimate")
+    opened = _opened(study)
+    if references is None and (opened.dataset or opened.folder):
+        references = ",".join(model.reference_sources) or "none"
+    # any settings of the right names: wrong values are found where they are used
+    chosen = EstimateSettings(**settings)  # type: ignore[arg-type]
+    return estimate_study(opened.study, model, _references(opened, references), chosen, progress)
 
 
 def _opened(study: Study | str | Path) -> Opened:

@@ -62,6 +62,44 @@ class PaperConfig(_Settings):
     held_out: float = Field(0.1, gt=0, lt=0.5)
 
 
+class TuneConfig(_Settings):
+    """Fine-tuning an LLM into survey participants (`crowdllm.survey_tuning`).
+
+    From arXiv 2403.20252: LoRA and QLoRA (4-bit NormalFloat, double quantisation), cross-entropy plus a numerical
+    penalty. Its numbers are not known here; those below are of the QLoRA paper (arXiv 2305.14314) for 7-13 B models
+    (alpha 16, dropout 0.05-0.1, all linear layers, Adam 0.0002, batches of 16, constant rate), with a smaller rank,
+    which that paper finds to make no difference.
+    """
+
+    adapter: Literal["lora", "qlora", "full", "none"] = "lora"
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(16.0, gt=0, description="the adapter's output is scaled by alpha / rank")
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target: Literal["answers", "kl", "wasserstein"] = Field(
+        "answers", description="what is fitted: single answers, or distributions of people who share a profile"
+    )
+    gamma: float = Field(0.0, ge=0, description="weight of the numerical penalty")
+    without_profile: float = Field(0.1, ge=0, description="weight of questions asked without a profile")
+    profile_columns: tuple[str, ...] = Field((), description="columns in the prompt; all where empty")
+    answer_form: Literal["labels", "typed"] = Field("labels", description="levels as one character each, or as typed")
+    most_candidates: int = Field(64, ge=2, description="numbers among which a number's distribution is computed")
+    learning_rate: float = Field(2e-4, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the rate rises")
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(0.3, gt=0, description="largest norm of a step's gradient")
+    batch_size: int = Field(16, ge=1, description="prompts per step")
+    micro_batch: int = Field(4, ge=1, description="prompts run at once; gradients are accumulated over them")
+    max_epochs: int = Field(10, ge=1)
+    patience: int = Field(2, ge=1, description="epochs without improvement on held-out people")
+    held_out: float = Field(0.1, gt=0, lt=0.9, description="share of the people for early stopping and temperatures")
+    gradient_checkpointing: bool | None = Field(None, description="None: where there is a GPU")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="of the base model's weights; auto: bfloat16 where the hardware has it"
+    )
+    checkpoint_every: int = Field(50, ge=1, description="steps between what a killed run continues from")
+
+
 MethodName = Literal["crowdllm", "crowdllm-paper"]
 
 

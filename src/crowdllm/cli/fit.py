@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -21,11 +22,12 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Fit the model on all responses of a study."""
-    from crowdllm.belief.checkpoint import require_free, save_model
+    from crowdllm.belief.checkpoint import read_meta, require_free, save_model
     from crowdllm.belief.crowd_model import describe_fit, fit_crowd
     from crowdllm.cli.progress import progress_bar
     from crowdllm.config import CrowdConfig, make_config
     from crowdllm.experiments.sources import open_references, open_study
+    from crowdllm.report.model_card import write_model_card
     from crowdllm.report.training import draw_training
 
     require_free(out)
@@ -39,11 +41,15 @@ def fit(
         model = fit_crowd(opened.study, sources, config, seed, progress)
     save_model(model, out, opened.study)
     draw_training(model.history, out / "training.svg")
+    words = ["crowdllm", "fit", study, "--out", str(out), "--embedding", embedding, "--seed", str(seed)]
+    words += ["--references", references] if references is not None else []
+    write_model_card(model, read_meta(out), opened.study, shlex.join(words), out)
     chosen = describe_fit(model)
     tuned = chosen["population"]
     say(
-        f"chosen on held-out training data: reference penalty {tuned['reference_penalty']:g}, embedding penalty "
-        f"{tuned['embedding_penalty']:g}, variance of problems' own effects {tuned['effect_variance']:g}, "
+        f"chosen on held-out training data: reference penalty {tuned['reference_penalty']}, embedding penalty "
+        f"{tuned['embedding_penalty']}, variance of problems' own effects {tuned['effect_variance']:g}, "
         f"{chosen['epochs']} epochs"
     )
-    say(f"wrote {out}\nnext: crowdllm simulate {out} --participants 1000 --out {out}-crowd")
+    say(f"wrote {out}, with a model card for whoever is given it: {out / 'card.html'}")
+    say(f"next: crowdllm simulate {out} --participants 1000 --out {out}-crowd")

@@ -27,7 +27,10 @@ SERVER, MONEY, KEPT = "Server (--backend openai)", "Cost (--backend openai)", "A
 def references(
     study: Annotated[str, typer.Argument(help="A study folder, or the name of a data set.")],
     backend: Annotated[
-        str, typer.Option(help="openai (any server of that kind), transformers, scripted (made-up answers), recorded.")
+        str,
+        typer.Option(
+            help="openai (any server of that kind), transformers, tuned, scripted (made-up answers), recorded."
+        ),
     ] = "",
     model: Annotated[str, typer.Option(help="The LLM's name; for scripted and recorded a table of answers.")] = "",
     draws: Annotated[Optional[int], typer.Option("-k", "--draws", help="Answers per problem (K).")] = None,  # noqa: UP045

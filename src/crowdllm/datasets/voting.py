@@ -20,6 +20,7 @@ from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.datasets.card import DatasetCard
 from crowdllm.datasets.download import SourceFile, fetch_file, github
+from crowdllm.datasets.pabulib import parse_pabulib
 from crowdllm.datasets.tables import profiles_from_text, read_text_table, require_columns, running_ids
 from crowdllm.errors import Finding, StudyError, UnknownNameError
 from crowdllm.responses.ballot import Ballot
@@ -250,13 +251,9 @@ def read_pabulib_votes(path: Path) -> pd.DataFrame:
 
     Only columns up to the district are read: after it, rows have one field more than the heading names.
     """
-    _, heading, section = path.read_text(encoding="utf-8").partition("\nVOTES\n")
-    if not heading:
-        raise StudyError([Finding("error", "no VOTES section", file=path.name)])
-    lines = section.splitlines()
-    names = lines[0].split(";")[:6]
-    fields = pd.Series(lines[1:]).str.split(";", expand=True).iloc[:, :6]
-    return fields.set_axis(names, axis=1)
+    votes = parse_pabulib(path.read_text(encoding="utf-8"), path.name).votes
+    names = list(votes.header[:6])
+    return pd.DataFrame([row[: len(names)] for row in votes.rows], columns=names, dtype=str)
 
 
 def require_agreement(voters: pd.DataFrame, s5_NM: NDArray[np.float64], pabulib: pd.DataFrame) -> None:

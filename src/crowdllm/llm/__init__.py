@@ -7,4 +7,5 @@ BACKENDS = {
     "recorded": "crowdllm.llm.recorded:RecordedBackend",
     "scripted": "crowdllm.llm.scripted:ScriptedBackend",
     "transformers": "crowdllm.llm.transformers:TransformersBackend",
+    "tuned": "crowdllm.survey_tuning.backend:TunedBackend",
 }

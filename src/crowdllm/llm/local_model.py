@@ -118,8 +118,10 @@ def _weights_hash(path: Path) -> bytes:
     return found.digest()
 
 
-def load_model(source: Source, device: str = "auto", dtype: str = "auto") -> LocalModel:
+def load_model(source: Source, device: str = "auto", dtype: str = "auto", quantization: Any = None) -> LocalModel:
     """Load weights and tokenizer, without progress bars but for downloads.
+
+    quantization: how transformers is to store the weights in fewer bits (its `quantization_config`); None: as they are.
 
     Raises MissingExtraError, DataUnavailableError where files are missing, ConfigError for a model that is no causal
     language model, needs code of its own, does not fit into memory, or has a chat template that cannot be used.
@@ -129,6 +131,7 @@ def load_model(source: Source, device: str = "auto", dtype: str = "auto") -> Loc
 
         settings: dict[str, Any] = {"revision": source.commit or "main", "trust_remote_code": False}
         weights = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **_device_map(device)}
+        weights |= {} if quantization is None else {"quantization_config": quantization}
         tokenizer = AutoTokenizer.from_pretrained(source.place, **settings)
         model, report = AutoModelForCausalLM.from_pretrained(source.place, **weights, **settings)
     if missing := sorted(report["missing_keys"]):
@@ -143,7 +146,21 @@ def load_model(source: Source, device: str = "auto", dtype: str = "auto") -> Loc
             stacklevel=2,
         )
     prompt = chat_prompt(tokenizer, source.place)
-    return LocalModel(causal_lm(model.eval()), prompt, _stop(model, prompt), _context(model, tokenizer))
+    return LocalModel(causal_lm(model.eval()), prompt, _stop(model, prompt), _context(model.config, tokenizer))
+
+
+def load_tokenizer(source: Source) -> tuple[Any, ChatPrompt, int]:
+    """A model's configuration, how its prompts are written, and its context, without its weights.
+
+    Raises as `load_model`.
+    """
+    with _told(source.place, source.commit), _quietly():
+        from transformers import AutoConfig, AutoTokenizer
+
+        settings: dict[str, Any] = {"revision": source.commit or "main", "trust_remote_code": False}
+        config = AutoConfig.from_pretrained(source.place, **settings)
+        tokenizer = AutoTokenizer.from_pretrained(source.place, **settings)
+    return config, chat_prompt(tokenizer, source.place), _context(config, tokenizer)
 
 
 def _device_map(device: str) -> dict[str, Any]:
@@ -169,8 +186,8 @@ def _stop(model: Any, prompt: ChatPrompt) -> frozenset[int]:
     return frozenset(int(i) for i in [*ids, prompt.tokenizer.eos_token_id, *prompt.end_of_turn] if i is not None)
 
 
-def _context(model: Any, tokenizer: Any) -> int:
-    config = model.config.get_text_config()
+def _context(config: Any, tokenizer: Any) -> int:
+    config = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         if isinstance(known := getattr(config, name, None), int) and known > 0:
             return known

@@ -34,6 +34,15 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """A model that is in memory already, with the name and the identity that its answers carry."""
+
+    name: str
+    identity: str
+    model: LocalModel
+
+
+@dataclass(frozen=True)
 class TransformersBackend:
     """A causal language model by its name on the Hugging Face Hub, or by the path of its folder.
 
@@ -41,6 +50,7 @@ class TransformersBackend:
     dtype: "auto" (as the weights are stored), "float32", "float16" or "bfloat16".
     batch_size: prompts, or continuations of prompts, run at once; halved by itself where memory does not suffice.
     revision: a branch, tag or commit on the Hub.
+    ready: answers instead of the model of this name, where one is given.
 
     The model is found when its name is first asked for, and loaded when it is first asked something. Both raise
     MissingExtraError without transformers, DataUnavailableError where there is no such model, and ConfigError for one
@@ -52,6 +62,7 @@ class TransformersBackend:
     dtype: str = "auto"
     batch_size: int = 8
     revision: str | None = None
+    ready: Ready | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
@@ -67,12 +78,12 @@ class TransformersBackend:
 
     @cached_property
     def _loaded(self) -> LocalModel:
-        return load_model(self._source, self.device, self.dtype)
+        return self.ready.model if self.ready else load_model(self._source, self.device, self.dtype)
 
     @property
     def name(self) -> str:
         """The name on the Hub, or that of the folder."""
-        return self._source.name
+        return self.ready.name if self.ready else self._source.name
 
     @property
     def identity(self) -> str:
@@ -80,6 +91,8 @@ class TransformersBackend:
 
         The precision is part of it where it was chosen; where the folder lies, and the device, are not.
         """
+        if self.ready:
+            return self.ready.identity
         source = self._source
         precision = "" if self.dtype == "auto" else f" in {self.dtype}"
         return f"transformers:{source.name}@{source.version}{precision}"

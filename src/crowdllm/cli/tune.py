@@ -1,0 +1,128 @@
+"""`crowdllm tune`: fine-tune a language model into survey participants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from crowdllm.cli.say import say
+
+if TYPE_CHECKING:
+    from crowdllm.config import TuneConfig
+    from crowdllm.data.study import Study
+    from crowdllm.survey_tuning.tuned import Tuned
+
+GB = 1e9
+
+
+def tune(
+    studies: Annotated[list[str], typer.Argument(help="Study folders, or names of data sets; several are mixed.")],
+    model: Annotated[str, typer.Option(help="Language model: a name on the Hugging Face Hub, or a folder.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads the annotation)
+        typer.Option(help="Folder for the adapter; the same command continues there."),
+    ] = None,
+    adapter: Annotated[str, typer.Option(help="lora, qlora (base in 4 bits), or full (small models only).")] = "lora",
+    gamma: Annotated[float, typer.Option(help="Weight of the penalty for numbers far from the answer.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    set_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="Another setting as NAME=VALUE, such as --set rank=32 (several times)."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say how much memory and time it would take, and stop.")
+    ] = False,
+) -> None:
+    """Tune a language model on the answers of a study, person by person and question by question."""
+    from crowdllm.cli.progress import progress_bar
+    from crowdllm.errors import ConfigError
+    from crowdllm.experiments.sources import open_study
+    from crowdllm.llm.prompts import read_templates
+    from crowdllm.survey_tuning.base_model import require_packages
+    from crowdllm.survey_tuning.candidates import require_askable
+    from crowdllm.survey_tuning.tuning import tune as run
+
+    config = _config(adapter, gamma, set_ or [])
+    require_packages(adapter)
+    opened = [open_study(name) for name in studies]
+    for one in opened:
+        require_askable(one.study.response_type)
+        say(f"{one.study.title}: {one.study.describe()}")
+    each = [one.study for one in opened]
+    if estimate:
+        _estimate(each, model, config, seed)
+        return
+    if out is None:
+        raise ConfigError("say where the adapter goes: --out FOLDER (or --estimate to see what it would take)")
+    with progress_bar() as progress:
+        tuned = run(each, model, config, seed, out, read_templates(opened[0].folder), device, progress)
+    for line in _report(tuned):
+        say(line)
+    say(f"wrote {out}")
+    say(f"next: crowdllm references {studies[0]} --backend tuned --model {out} --mode options")
+
+
+def _config(adapter: str, gamma: float, settings: list[str]) -> TuneConfig:
+    from crowdllm.config import TuneConfig, make_config
+    from crowdllm.errors import ConfigError
+
+    given: dict[str, object] = {"adapter": adapter, "gamma": gamma}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {text!r} is not of the form NAME=VALUE")
+        name = name.strip()
+        given[name] = tuple(filter(None, value.split("|"))) if name == "profile_columns" else value.strip()
+    made: TuneConfig = make_config(TuneConfig, given)
+    if made.adapter == "none":
+        raise ConfigError("there is nothing to tune with --adapter none: choose lora, qlora or full")
+    return made
+
+
+def _report(tuned: Tuned) -> list[str]:
+    """What came of it, in a few lines."""
+    best = tuned.history[tuned.best_epoch - 1] if tuned.history and tuned.best_epoch else None
+    lines = []
+    if best is not None:
+        lines.append(
+            f"best of {len(tuned.history)} epochs: {best.epoch}, cross-entropy {best.cross_entropy:.3f} in training, "
+            f"loss {best.held_out:.3f} on held-out people"
+        )
+        tokens, seconds = (sum(getattr(row, name) for row in tuned.history) for name in ("tokens", "seconds"))
+        lines.append(
+            f"{tokens:,.0f} tokens in {seconds:,.0f} s of training: {tokens / max(seconds, 1e-9):,.0f} a second"
+        )
+    lines.append(
+        f"temperature with the lowest KL on held-out people: {tuned.temperature_kl:.2f}; with the lowest RMSE: "
+        f"{tuned.temperature_rmse:.2f}"
+    )
+    return lines
+
+
+def _estimate(studies: list[Study], model: str, config: TuneConfig, seed: int) -> None:
+    from crowdllm.survey_tuning.base_model import find_base
+    from crowdllm.survey_tuning.memory import estimate_tuning, plan_needs
+
+    source, identity = find_base(model)
+    model_config, needs = plan_needs(source, studies, config, seed)
+    dtype = "bfloat16" if config.dtype == "auto" else config.dtype
+    checkpointing = config.gradient_checkpointing is not False
+    found = estimate_tuning(model_config, needs, config, dtype, checkpointing)
+    say(
+        f"{identity.name}: {found.all_weights:,} weights, {found.trained_weights:,} of them trained ({config.adapter}, "
+        f"rank {config.rank}, base in {dtype})"
+    )
+    say(
+        f"an epoch: {needs.steps:,} steps, {needs.epoch_tokens:,} tokens; the largest micro-batch {needs.prompts} x "
+        f"{needs.tokens} tokens"
+    )
+    parts = ("weights", "adapter", "gradients", "optimiser", "kept", "logits")
+    say("memory: " + ", ".join(f"{name} {getattr(found, name) / GB:.2f} GB" for name in parts))
+    say(f"together with a reserve of a tenth: {found.total / GB:.1f} GB")
+    say(
+        f"time: {found.epoch_seconds / 60:.1f} minutes an epoch at 100 TFLOP/s (about an A100; a third of that on an "
+        f"H100), at most {config.max_epochs} epochs"
+    )
