@@ -13,8 +13,6 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Study": "crowdllm.data.study:Study",
     "Problems": "crowdllm.data.problems:Problems",
-    "Profiles": "crowdllm.data.profiles:Profiles",
-    "ProfileColumn": "crowdllm.data.profiles:ProfileColumn",
     "Responses": "crowdllm.data.responses:Responses",
     "References": "crowdllm.reference:References",
     "CrowdModel": "crowdllm.belief.crowd_model:CrowdModel",
@@ -24,6 +22,8 @@ _PUBLIC = {
     "study_from_frames": "crowdllm.data.study_folder:study_from_frames",
     "check_study": "crowdllm.data.study_check:check_study",
     "new_study": "crowdllm.data.new_study:new_study",
+    "import_study": "crowdllm.exchange.importing:import_study",
+    "export": "crowdllm.exchange.exporting:export",
     "load_dataset": "crowdllm.datasets:load_dataset",
     "dataset_cards": "crowdllm.datasets:dataset_cards",
     "load_references": "crowdllm.api:load_references",
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from crowdllm.belief.crowd_model import CrowdModel as CrowdModel
     from crowdllm.data.new_study import new_study as new_study
     from crowdllm.data.problems import Problems as Problems
-    from crowdllm.data.profiles import ProfileColumn as ProfileColumn
-    from crowdllm.data.profiles import Profiles as Profiles
     from crowdllm.data.responses import Responses as Responses
     from crowdllm.data.study import Study as Study
     from crowdllm.data.study_check import check_study as check_study
@@ -64,6 +62,8 @@ if TYPE_CHECKING:
     from crowdllm.datasets import load_dataset as load_dataset
     from crowdllm.elicitation import elicit_references as elicit_references
     from crowdllm.errors import CrowdLLMError as CrowdLLMError
+    from crowdllm.exchange.exporting import export as export
+    from crowdllm.exchange.importing import import_study as import_study
     from crowdllm.experiments.decisions import aggregate_study as aggregate  # noqa: F401
     from crowdllm.reference import References as References
 

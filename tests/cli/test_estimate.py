@@ -41,6 +41,7 @@ def test_a_study_and_a_model_give_tables_and_pictures(crowdllm: Run, study: Path
     assert "humans alone" in done.out
     assert "conformal intervals at 95% need 19 problems" in done.out
     assert "wider than" in done.out  # subgroups of three people each
+    assert "too uncertain [" in done.out
     assert table[table["group"] != ""]["too_wide"].astype(str).eq("True").any()
 
     again = crowdllm("estimate", study, fitted, "--out", out, "--level", 0.8, "--by", "team", "--folds", 2)

@@ -8,6 +8,7 @@ import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from crowdllm.cli import main
@@ -89,6 +90,46 @@ def test_a_study_becomes_an_adapter_and_the_adapter_references(run: Run, study: 
     table = (Path(study) / "references" / "adapter-options.csv").read_text()
     assert table.startswith("problem,p1,p2,p3")
     assert len(table.splitlines()) == 3
+
+
+def test_the_curve_of_temperatures_and_an_audit_lie_beside_the_adapter(
+    run: Run, study: str, base: str, tmp_path: Path
+) -> None:
+    people, out = [f"p{i}" for i in range(50)], tmp_path / "adapter"
+    rows = "".join(f"{p},{'ab'[i % 2]}\n" for i, p in enumerate(people))
+    (Path(study) / "participants.csv").write_text(f"participant,group\n{rows}")
+    answers = "".join(f"{p},tea,{1 + i % 2}\n{p},coffee,{1 + i % 3}\n" for i, p in enumerate(people))
+    (Path(study) / "responses.csv").write_text(f"participant,problem,response\n{answers}")
+    command = ("tune", study, "--model", base, "--out", out, "--device", "cpu", "--set", "held_out=0.8")
+    settings = ("--set", "rank=2", "--set", "max_epochs=1")
+    status, said, _ = run(*command, *settings)
+    assert status == 0
+    assert f"wrote {out / 'temperatures.csv'}" in said
+    assert not (out / "audit.csv").exists()
+    table = pd.read_csv(out / "temperatures.csv")
+    assert list(table.columns) == ["study", "temperature", "kl", "rmse", "nll", "avg_wd"]
+    assert set(table["study"]) == {"Tea and coffee"}
+    chosen = float(re.findall(r"lowest KL on held-out people: ([\d.]+)", said)[0])
+    best = float(table["temperature"].to_numpy()[table["kl"].to_numpy().argmin()])
+    assert abs(chosen - best) <= 1.0  # searched on between the steps of the curve
+    status, said, _ = run(*command, *settings, "--audit")
+    assert status == 0
+    assert re.search(r"tuning brought \d of 2 groups closer to their humans \(40 held-out people", said)
+    assert re.search(r"differences by group: before tuning [a-z ]+, after [a-z ]+", said)
+    found = pd.read_csv(out / "audit.csv", keep_default_na=False)
+    assert set(found["level"]) == {"a", "b", ""}
+    assert set(found["measure"]) == {"kl", "avg_wd", "between_ratio"}
+    for name in ("temperatures.svg", "audit.svg"):
+        assert (out / name).read_text().startswith("<?xml")
+
+
+def test_an_audit_of_too_few_people_says_how_to_have_more(run: Run, study: str, base: str, tmp_path: Path) -> None:
+    command = ("tune", study, "--model", base, "--out", tmp_path / "o", "--device", "cpu", "--set", "max_epochs=1")
+    status, _, told = run(*command, "--audit")
+    assert status == 2
+    assert "no group has 10 of the 1 held-out people" in told
+    assert "held_out" in told
+    assert (tmp_path / "o" / "meta.json").is_file()  # the tuned model itself is there
 
 
 def test_an_estimate_says_memory_and_time_and_writes_nothing(run: Run, study: str, base: str, tmp_path: Path) -> None:

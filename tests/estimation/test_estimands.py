@@ -7,13 +7,12 @@ import pytest
 
 from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
-from crowdllm.errors import MismatchError, UnknownNameError
+from crowdllm.errors import MismatchError
 from crowdllm.estimation.estimands import (
     below_weights,
     grouped_median,
     grouped_quantile,
     make_columns,
-    require_estimand,
     stretches,
 )
 from crowdllm.responses.ballot import Ballot
@@ -101,14 +100,3 @@ def test_half_of_the_people_lie_below_the_median() -> None:
     columns = make_columns(FIVE, problems(), answers([0.0]))
     share_TM = np.array([[0.1, 0.3, 0.4, 0.1, 0.1], [0.7, 0.3, 0, 0, 0]])
     assert (below_weights(share_TM, columns) * share_TM).sum(axis=1) == pytest.approx([0.5, 0.5])
-
-
-def test_an_unknown_estimand_lists_the_valid_ones() -> None:
-    columns = make_columns(FIVE, problems(), answers([0.0]))
-    with pytest.raises(UnknownNameError, match="median"):
-        require_estimand("medain", columns)
-
-
-def test_options_have_no_median() -> None:
-    with pytest.raises(MismatchError, match="no median"):
-        require_estimand("median", make_columns(Choice(max_options=3), problems(3), answers([1.0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -108,3 +109,12 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.lss").write_text(bomb)
     with pytest.raises(CrowdLLMError, match="entities"):
         import_study(tmp_path / "bomb.lss")
+
+
+def test_a_table_of_languages_without_any_is_no_stop(groups: list[list[Path]], part_of: PartOf) -> None:
+    """Found by fuzzing: a row of another table that stands among the languages."""
+    survey = groups[0][0]
+    text = survey.read_text(encoding="utf-8")
+    odd = "<languages><rows><row><qid>1</qid></row></rows></languages>"
+    survey.write_text(re.sub(r"<languages>.*?</languages>", odd, text, flags=re.DOTALL), encoding="utf-8")
+    assert len(part_of(import_study(survey), "likert-4").problems) == 2

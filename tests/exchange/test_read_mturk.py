@@ -98,7 +98,7 @@ def test_rejected_work_is_left_out_and_questions_about_workers_become_their_prof
     imported = read(tmp_path, frame)
     assert len(imported.study.responses) == 2
     assert [c.name for c in imported.study.profiles.columns] == ["age"]
-    assert imported.study.profiles.values_NC.tolist() == [[30]]  # what the worker said first
+    assert imported.study.profiles.to_frame()["age"].astype(float).tolist() == [30]  # what the worker said first
     kinds = {note.kind: note.count for note in imported.notes}
     assert kinds["rows left out"] == 1
     assert kinds["changed"] == 1

@@ -21,7 +21,10 @@ from crowdllm.data.profiles import ProfileColumn, Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.data.study_folder import save_study
-from crowdllm.integrations.mcp_tools import Library, Side, compare, distribution, estimate, list_folders
+from crowdllm.integrations.mcp_compare import Side, compare
+from crowdllm.integrations.mcp_estimate import estimate
+from crowdllm.integrations.mcp_library import Library, list_folders
+from crowdllm.integrations.mcp_tools import distribution
 from crowdllm.responses.ordinal import Ordinal
 
 mcp = pytest.importorskip("mcp")
@@ -159,7 +162,7 @@ def test_a_bug_tells_the_client_nothing_of_the_inside(root: Path, monkeypatch: p
     def broken(*_: Any) -> Any:
         raise RuntimeError("/secret/path and a key")
 
-    monkeypatch.setattr("crowdllm.integrations.mcp_tools.list_folders", broken)
+    monkeypatch.setattr("crowdllm.integrations.mcp_library.list_folders", broken)
     result = called_in_process(root, "list_studies", {})
     assert result.is_error
     assert "secret" not in json.dumps([block.text for block in result.content])

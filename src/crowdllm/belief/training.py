@@ -39,6 +39,8 @@ from crowdllm.rng import generator, seed_words
 
 PENALTY_EPOCHS = 10
 MIN_PEOPLE_TO_HOLD_OUT = 24
+ENOUGH_HELD_OUT, SEARCHES = 200, 5
+"""With fewer held-out responses the number of epochs is the median of so many searches, each holding out others."""
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
 
@@ -80,6 +82,12 @@ def train_personal(
 
     if config.belief_width > 0 and len(held_R):
         epochs = run(config.profile_penalties[0], held_items).search(kept_R, held_R, history, progress)
+        if len(held_R) < ENOUGH_HELD_OUT:  # a handful of responses would stop the training by chance
+            found = [epochs]
+            for again in range(1, SEARCHES):
+                kept, held, rows = _hold_out(items, responses, config, seed, again)
+                found.append(run(config.profile_penalties[0], rows).search(kept, held, [], progress))
+            epochs = int(np.median(found))
         penalty = _choose_profile_penalty(run, responses, config, min(epochs, PENALTY_EPOCHS), seed, progress)
     final = run(penalty)
     if epochs == 0:  # without training everybody answers like the population, not like the random start
@@ -114,10 +122,13 @@ def _choose_profile_penalty(
 
 
 def _hold_out(
-    items: Items, responses: Responses, config: CrowdConfig, seed: int
+    items: Items, responses: Responses, config: CrowdConfig, seed: int, again: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None]:
-    """Kept and held-out responses, and which items are held out whole (None when responses are held out singly)."""
-    rng = generator(seed, "belief:held-out")
+    """Kept and held-out responses, and which items are held out whole (None when responses are held out singly).
+
+    again: another draw of what is held out.
+    """
+    rng = generator(seed, f"belief:held-out:{again}" if again else "belief:held-out")
     answered = responses.answered
     if len(answered) >= config.min_problems_to_hold_out and not len(items.problems) < len(answered):
         held = rng.permutation(answered)[: max(1, round(config.held_out * len(answered)))]

@@ -79,4 +79,6 @@ def _print(console: object, part: pd.DataFrame) -> None:
 
 def _interval(row: dict[object, object]) -> str:
     estimate, low, high = (float(str(row[key])) for key in ("estimate", "low", "high"))
+    if row.get("too_wide"):  # wider than the stated limit: never printed without saying so
+        return f"too uncertain [{low:.2f}, {high:.2f}]"
     return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"

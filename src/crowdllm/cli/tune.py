@@ -12,6 +12,7 @@ from crowdllm.cli.say import say
 if TYPE_CHECKING:
     from crowdllm.config import TuneConfig
     from crowdllm.data.study import Study
+    from crowdllm.survey_tuning.held_out import HeldOut
     from crowdllm.survey_tuning.tuned import Tuned
 
 GB = 1e9
@@ -32,6 +33,9 @@ def tune(
         typer.Option("--set", help="Another setting as NAME=VALUE, such as --set rank=32 (several times)."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Also compare subgroups before and after tuning, on held-out people.")
+    ] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say how much memory and time it would take, and stop.")
     ] = False,
@@ -62,6 +66,11 @@ def tune(
     for line in _report(tuned):
         say(line)
     say(f"wrote {out}")
+    held = _curves(tuned, each, out)
+    if audit:
+        settings, temperature = tuned.config, tuned.temperature_kl
+        del tuned  # so that there is room for its base model
+        _audit(held, model, settings, temperature, seed, out, device)
     say(f"next: crowdllm references {studies[0]} --backend tuned --model {out} --mode options")
 
 
@@ -100,6 +109,40 @@ def _report(tuned: Tuned) -> list[str]:
         f"{tuned.temperature_rmse:.2f}"
     )
     return lines
+
+
+def _curves(tuned: Tuned, studies: list[Study], out: Path) -> list[HeldOut]:
+    """Write the curve of temperatures; returns what the model says of held-out people."""
+    from crowdllm.experiments.tuning_folder import write_temperatures
+    from crowdllm.survey_tuning.held_out import held_out_shares
+
+    held = held_out_shares(tuned, studies)
+    for path in write_temperatures(held, out):
+        say(f"wrote {path}")
+    if not held:
+        say("too few people to hold any out: no curve of temperatures")
+    return held
+
+
+def _audit(
+    held: list[HeldOut], model: str, config: TuneConfig, temperature: float, seed: int, out: Path, device: str
+) -> None:
+    """Write the audit, and say what became of the differences between groups."""
+    from crowdllm.experiments.tuning_folder import write_audit
+    from crowdllm.survey_tuning.held_out import base_shares
+
+    found, files = write_audit(held, base_shares(model, config, held, device), temperature, out, seed)
+    for one, audit in zip(held, found, strict=True):
+        groups = audit.groups
+        closer = sum(g.kl_after < g.kl_before for g in groups)
+        say(
+            f"{one.study.title}: tuning brought {closer} of {len(groups)} groups closer to their humans "
+            f"({audit.people} held-out people; {audit.too_small} groups too small)"
+        )
+        for column in audit.columns:
+            say(f"differences by {column.column}: before tuning {column.before.verdict}, after {column.after.verdict}")
+    for path in files:
+        say(f"wrote {path}")
 
 
 def _estimate(studies: list[Study], model: str, config: TuneConfig, seed: int) -> None:

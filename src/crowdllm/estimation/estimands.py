@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 
 from crowdllm.data.problems import Problems, widest
 from crowdllm.data.responses import Responses
-from crowdllm.errors import MismatchError, UnknownNameError
+from crowdllm.errors import MismatchError
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.responses.points import Points
 from crowdllm.responses.protocol import Array, ResponseType
 
-ESTIMANDS = ("mean", "share", "median", "difference", "subgroup")
 CELLS = 20
 
 
@@ -170,11 +169,3 @@ def below_weights(share_TM: Array, columns: Columns) -> Array:
     unclipped_T = grouped_quantile(share_TM, columns.edge_E, np.full(len(share_TM), 0.5))
     width_M = np.diff(columns.edge_E)
     return np.clip((unclipped_T[:, None] - columns.edge_E[:-1]) / width_M, 0.0, 1.0)
-
-
-def require_estimand(name: str, columns: Columns) -> None:
-    """Raise UnknownNameError for an estimand that is not there, MismatchError for one that the scale does not have."""
-    if name not in ESTIMANDS:
-        raise UnknownNameError("estimand", name, ESTIMANDS)
-    if name == "median" and not columns.stretch:
-        raise MismatchError(f"responses of type {columns.response_type.kind!r} have no median; ask for shares")

@@ -31,6 +31,7 @@ from crowdllm.estimation.estimands import Columns, below_weights, grouped_quanti
 from crowdllm.estimation.small_sample import (
     Within,
     left_open,
+    mean_half_width,
     moderated_variance,
     normal,
     share_interval,
@@ -182,10 +183,8 @@ def column_bounds(asked: Asked, column: int, level: float = 0.95, tuning: Tuning
     left_T, part_T = _left(asked, sums, tuning)
     low, high = asked.columns.low_C[column], asked.columns.high_C[column]
     if asked.columns.kinds[column] == "mean":
-        variance_T, freedom_T = moderated_variance(sums)
-        error_T = variance_T * left_T * part_T
-        centre_T, half_T = sums.mean_T, student(freedom_T, level) * np.sqrt(error_T)
-        noise_T = error_T
+        half_T, error_T = mean_half_width(sums, left_T * part_T, level)
+        centre_T, noise_T = sums.mean_T, error_T
     else:
         toward = _toward(asked, column)
         centre_T, half_T, error_T, noise_T = share_interval(sums, toward, left_T, level)

@@ -109,7 +109,7 @@ def read_lss(path: Path, max_megabytes: int, ledger: Ledger) -> LimeSurvey:
     tables: Mapping[str, Sequence[Row]] = found.tables
     if not tables.get("questions"):
         raise DamagedFileError(path, "has no table of questions, so is no questionnaire of LimeSurvey")
-    language = next((row["language"].strip() for row in tables.get("languages", [])), "")
+    language = next((row.get("language", "").strip() for row in tables.get("languages", [])), "")
     language = language or next((r["language"] for r in tables["questions"] if r.get("language")), "")
     others = {r.get("language", "") for r in tables.get("question_l10ns", tables["questions"])} - {language, ""}
     if others:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,9 @@ import numpy as np
 from crowdllm.data.tables import number_text
 from crowdllm.errors import CrowdLLMError
 from crowdllm.exchange.labelling import Labelling, control_of, imported_labelling
+from crowdllm.exchange.labelstudio_config import CHOICES, NUMBER, PAIRWISE, RANKER, RATING, TEXTAREA, Config, Control
 from crowdllm.exchange.ledger import Ledger, short
-from crowdllm.exchange.limits import DamagedFileError, XmlEvents, parse_xml, read_bytes, read_json
+from crowdllm.exchange.limits import DamagedFileError, parse_xml, read_bytes, read_json
 from crowdllm.exchange.protocol import LIKELY, NO, SURE, Glance, Imported, Reader, ReadOptions
 from crowdllm.exchange.survey import Item, distinct_options
 
@@ -40,65 +40,7 @@ NOT_DATA = (
 TEXT_KEYS = ("text", "question", "prompt", "statement", "comment", "sentence", "title", "dialogue", "image", "audio")
 MOST_CELLS = 20_000_000
 MARKS = ("problem", "simulated", "model", "model_hash", "seed", "run", "context", "requirements")
-CHOICES, RATING, NUMBER, PAIRWISE, TEXTAREA = "choices", "rating", "number", "pairwise", "textarea"
-RANKER = "ranker"
 Listed = dict[str, tuple[str, ...]]
-
-
-@dataclass
-class Control(XmlEvents):
-    """One control of the label config."""
-
-    name: str
-    kind: str
-    several: bool = False
-    options: list[str] = field(default_factory=list)
-    low: float | None = None
-    high: float | None = None
-    shows: str = ""
-    dynamic: str = ""
-
-
-class Config(XmlEvents):
-    """The controls of a label config, and which field of a task each object shows."""
-
-    def __init__(self) -> None:
-        self.controls: dict[str, Control] = {}
-        self.shown: dict[str, str] = {}
-        self._open: Control | None = None
-        self.aliases: dict[tuple[str, str], str] = {}
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        kind = tag.lower()
-        name = attributes.get("name", "")
-        if kind in (CHOICES, RATING, NUMBER, PAIRWISE, TEXTAREA, RANKER):
-            self._open = Control(name, kind, attributes.get("choice", "").startswith("multiple"))
-            self._open.shows = attributes.get("toName", "").split(",")[0]
-            self._open.dynamic = attributes.get("value", "").removeprefix("$")
-            self._open.low, self._open.high = _number(attributes.get("min")), _number(attributes.get("max"))
-            if kind == RATING:
-                self._open.high = _number(attributes.get("maxRating")) or 5.0
-            self.controls[name] = self._open
-        elif kind == "choice" and self._open is not None and attributes.get("value"):
-            self._open.options.append(attributes.get("alias") or attributes["value"])
-        elif name and attributes.get("value", "").startswith("$"):
-            self.shown[name] = attributes["value"][1:]
-
-    def lists_of(self, control: Control) -> str:
-        """The field of a task that lists the options of a control, "" where all tasks have the same."""
-        return control.dynamic or (self.shown.get(control.shows, "") if control.kind == RANKER else "")
-
-    def end(self, tag: str) -> None:
-        if self._open is not None and tag.lower() == self._open.kind:
-            self._open = None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if abs(value) < 1e15 else None
 
 
 def sniff(files: Sequence[Glance]) -> int:

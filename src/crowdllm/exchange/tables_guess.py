@@ -141,19 +141,19 @@ def _shared_levels(words: Mapping[str, list[str]], numbers: Mapping[str, bool]) 
 
     def close() -> None:
         if run and (len(run) > 1 or _is_question(run[0])):
-            values = [int(float(w)) for name in run for w in words[name]]
+            values = [int(_number(w)) for name in run for w in words[name]]
             least, most = min(values), max(values)
             if 1 <= most - least <= 10 and len(set(values)) > 1:
                 out.update({name: [str(v) for v in range(least, most + 1)] for name in run})
         run.clear()
 
     for name, found in words.items():
-        whole = bool(found) and numbers[name] and all(float(w).is_integer() and abs(float(w)) < 1e6 for w in found)
-        fits = whole and max(map(float, found)) - min(map(float, found)) <= 10 and not describes_people(name)
+        whole = bool(found) and numbers[name] and all(_number(w).is_integer() and abs(_number(w)) < 1e6 for w in found)
+        fits = whole and max(map(_number, found)) - min(map(_number, found)) <= 10 and not describes_people(name)
         if not fits:
             close()
             continue
-        values = [float(w) for n in [*run, name] for w in words[n]]
+        values = [_number(w) for n in [*run, name] for w in words[n]]
         alike = run and (_stem(run[-1]) == _stem(name) or _ends(words[run[-1]]) == _ends(found))
         if run and (max(values) - min(values) > 10 or not alike):
             close()
@@ -162,8 +162,13 @@ def _shared_levels(words: Mapping[str, list[str]], numbers: Mapping[str, bool]) 
     return out
 
 
+def _number(word: str) -> float:
+    """The number in a cell that `plain_number` takes for one, also with blanks around it that `float` does not know."""
+    return float(word.strip())
+
+
 def _ends(words: list[str]) -> tuple[float, float]:
-    numbers = [float(word) for word in words]
+    numbers = [_number(word) for word in words]
     return min(numbers), max(numbers)
 
 

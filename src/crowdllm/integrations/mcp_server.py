@@ -14,8 +14,9 @@ from typing import Any
 
 from crowdllm import __version__
 from crowdllm.errors import CrowdLLMError, MissingExtraError, StudyError
-from crowdllm.integrations import mcp_tools as tools
-from crowdllm.integrations.mcp_tools import Json, Library, Side
+from crowdllm.integrations import mcp_compare, mcp_estimate, mcp_library, mcp_tools
+from crowdllm.integrations.mcp_compare import Side
+from crowdllm.integrations.mcp_library import Json, Library, short
 
 INSTRUCTIONS = (
     "Studies (people's answers to survey questions, ratings, votes), crowds fitted on them and their simulated "
@@ -37,7 +38,7 @@ def make_server(root: Path) -> Any:
         from mcp.types import ToolAnnotations
     except ImportError:
         raise MissingExtraError("the MCP server", "mcp") from None
-    library = Library(tools.require_root(root))
+    library = Library(mcp_library.require_root(root))
     server = MCPServer("crowdllm", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING")
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     for function in tool_functions(library):
@@ -50,16 +51,16 @@ def tool_functions(library: Library) -> tuple[Callable[..., Json], ...]:
 
     def list_studies() -> Json:
         """List the studies (people's answers), simulated crowds and fitted models that the other tools can name."""
-        return {"folders": tools.list_folders(library)}
+        return {"folders": mcp_library.list_folders(library)}
 
     def check(study: str) -> Json:
         """Say what is in a study folder (people, problems, responses, scale, profile columns) and what is wrong."""
-        return tools.check(library, study)
+        return mcp_tools.check(library, study)
 
     def list_problems(name: str, search: str = "", offset: int = 0, limit: int = 50) -> Json:
         """List the problems (questions, items) of a study, simulated crowd or fitted model; `search` is a part of
         their id or text."""
-        return tools.problems(library, name, search, offset, limit)
+        return mcp_tools.problems(library, name, search, offset, limit)
 
     def distribution(
         name: str, problem: str, where: list[str] | None = None, participants: int = 1000, seed: int = 0
@@ -67,12 +68,12 @@ def tool_functions(library: Library) -> tuple[Callable[..., Json], ...]:
         """Give the distribution of answers to one problem, by the people of a study, a simulated crowd, or so many
         `participants` newly simulated from a fitted model. `where` keeps those who qualify, such as ["age>=30",
         "gender=Woman"]; `check` says which columns there are."""
-        return tools.distribution(library, name, problem, where or (), participants, seed)
+        return mcp_tools.distribution(library, name, problem, where or (), participants, seed)
 
     def estimate(name: str, problem: str, model: str = "", level: float = 0.95) -> Json:
         """Estimate the population's answer to one problem, with intervals. `name` is a folder of estimates (quick), or
         a study; then `model` is the crowd fitted on it, and the first call may take minutes."""
-        return tools.estimate(library, name, problem, model, level)
+        return mcp_estimate.estimate(library, name, problem, model, level)
 
     def compare(
         name: str, problem: str, other_problem: str = "", other_name: str = "", where: list[str] | None = None,
@@ -83,7 +84,7 @@ def tool_functions(library: Library) -> tuple[Callable[..., Json], ...]:
         where it is not given."""
         first = Side(name, problem, where or ())
         second = Side(other_name or name, other_problem or problem, other_where or ())
-        return tools.compare(library, first, second, participants, seed)
+        return mcp_compare.compare(library, first, second, participants, seed)
 
     return list_studies, check, list_problems, distribution, estimate, compare
 
@@ -98,9 +99,9 @@ def in_words(function: Callable[..., Json]) -> Callable[..., Json]:
             return function(*args, **kwargs)
         except StudyError as error:
             found = [str(f) for f in error.findings if f.severity == "error"]
-            raise ToolError(tools.short("\n".join(found[:10]) or str(error), LONGEST_MESSAGE)) from None
+            raise ToolError(short("\n".join(found[:10]) or str(error), LONGEST_MESSAGE)) from None
         except CrowdLLMError as error:
-            raise ToolError(tools.short(error, LONGEST_MESSAGE)) from None
+            raise ToolError(short(error, LONGEST_MESSAGE)) from None
         except OSError as error:
             raise ToolError(f"a file cannot be read: {error.strerror or type(error).__name__}") from None
 

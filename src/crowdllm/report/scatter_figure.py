@@ -83,6 +83,7 @@ def draw_scatter(axis: Axes, panel: ScatterPanel) -> None:
         axis.plot(dots.x, dots.y, marker, color=color, markersize=5, label=dots.name)
         for x, y, label in zip(dots.x, dots.y, dots.labels, strict=False):
             axis.annotate(
-                label, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=6.5, color=color, parse_math=False
-            )
+                label, (x, y), xytext=(3, 4), textcoords="offset points", fontsize=6.5, color=color,
+                rotation=40, rotation_mode="anchor", parse_math=False,
+            )  # fmt: skip
     style_axis(axis, panel.x_label, panel.y_label, panel.title)

@@ -84,14 +84,14 @@ def temperature_curve(
     shares: Shares, responses: Responses, kind: ResponseType, temperatures: Sequence[float] = TEMPERATURES
 ) -> Curve:
     """All four measures at each temperature."""
-    given_R = _given(shares, responses)
+    given_R = given_candidates(shares, responses)
     rows = np.array([_measures(shares, responses, kind, given_R, t) for t in temperatures])
     divergence, rmse, nll, distance = rows.T
     return Curve(np.array(temperatures, dtype=float), divergence, rmse, nll, distance, len(responses))
 
 
-def _given(shares: Shares, responses: Responses) -> Index:
-    """(R,) the candidate that was given, or the nearest one to a number that is none."""
+def given_candidates(shares: Shares, responses: Responses) -> Index:
+    """(R,) the place of the candidate that was given, or of the nearest one to a number that is none."""
     gap_RM = np.abs(shares.values_RM - responses.values_RD[:, :1])
     return np.asarray(np.where(np.isnan(gap_RM), np.inf, gap_RM).argmin(axis=1))
 
@@ -139,7 +139,7 @@ def _refined(
     shares: Shares, responses: Responses, kind: ResponseType, curve: Curve, measure: str
 ) -> tuple[float, float]:
     """The best temperature: that of the curve, then of ever finer steps around it."""
-    given_R, at = _given(shares, responses), {"kl": 0, "rmse": 1}[measure]
+    given_R, at = given_candidates(shares, responses), {"kl": 0, "rmse": 1}[measure]
     temperatures, values = curve.temperature_G, (curve.kl_G, curve.rmse_G)[at]
     best = int(np.argmin(values))
     found, value = float(temperatures[best]), float(values[best])

@@ -1,13 +1,13 @@
 """Training data in which harsh problems went to people who are easily offended: how each method's error grows.
 
-Synthetic people (`crowdllm.datasets.synthetic`) all answer all problems, and their true means are known. Of these answers
-a method sees those to `per_person` of the training problems, drawn without replacement with weights
+Synthetic people (`crowdllm.datasets.synthetic`) all answer all problems, and their true means are known. Of these
+answers a method sees those to `per_person` of the training problems, drawn without replacement with weights
 
     exp(strength a_i b_t),      a_i the standardised profile ("leaning"), b_t the standardised true mean of the problem,
 
 so that who answers what is random at strength 0 and correlated above. It is then asked for a crowd of people recruited
-from the same profiles, who answer every problem: profile and problem are uncorrelated. Errors are against the true mean,
-on unseen problems and on those of the training part.
+from the same profiles, who answer every problem: profile and problem are uncorrelated. Errors are against the true
+mean, on unseen problems and on those of the training part.
 
 Shapes: N people, T problems.
 """
@@ -23,13 +23,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdllm.data.profiles import Profiles
-from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.datasets import load_dataset
 from crowdllm.datasets.synthetic import true_mean
 from crowdllm.evaluation.intervals import Interval
 from crowdllm.experiments.studies.crowds import Fitted, crowd_numbers
-from crowdllm.experiments.studies.fits import OWN, PAPER, QUICK_OWN, QUICK_PAPER, VAE, Given, fit_with
+from crowdllm.experiments.studies.fits import OWN, PAPER, QUICK_PAPER, VAE, Given, fit_with
 from crowdllm.experiments.studies.protocol import Data, Experiment, Findings, Picture, Piece, Settings, Tables, union
 from crowdllm.experiments.studies.summary import (
     Claim,
@@ -86,7 +85,7 @@ def configure(settings: Settings) -> Experiment:
     config = Config(settings.seeds(10, 3))
     if settings.quick:
         config = replace(
-            config, strengths=(0.0, 1.0, 4.0), participants=100, problems=80, per_person=12, own=QUICK_OWN,
+            config, strengths=(0.0, 1.0, 4.0), participants=100, problems=80, per_person=12, own=(("max_epochs", 12),),
             paper=QUICK_PAPER,
         )  # fmt: skip
     pieces = tuple(
@@ -136,11 +135,11 @@ def measure(config: Config, embedding: str, method: str, strength: float, seed: 
     correlation = _correlation(whole, mean_T, chosen)
     rows = []
     for where, problems in ((UNSEEN, unseen), (SEEN, seen)):
-        asked = replace(part.subset(problems, np.arange(config.participants)))
+        asked = part.subset(problems, np.arange(config.participants))
         crowd_T = crowd_numbers(fitted, asked, config.crowd, seed).mean(axis=1)
         error_T = crowd_T - mean_T[problems]
         known = error_T[~np.isnan(error_T)]
-        gap = np.nan if method == WITHOUT else profile_gap(fitted, asked, config.crowd, seed)
+        gap = profile_gap(fitted, asked, config.crowd, seed) if method in (OWN, PAPER, VAE) else np.nan
         mae, slope = np.nan, np.nan
         if len(known):
             mae = float(np.abs(known).mean())
@@ -246,7 +245,8 @@ def _shows(config: Config, table: pd.DataFrame) -> Iterator[str]:
             if (found := growth(config, table, method, where)) is not None
         ]
         if parts:
-            yield f"{method}: from no selection to strength {config.strengths[-1]:g} the MAE grows by {', '.join(parts)}."
+            words = ", ".join(parts)
+            yield f"{method}: from no selection to strength {config.strengths[-1]:g} the MAE grows by {words}."
     true = float(table["true_gap"].mean())
     for method in (OWN, PAPER):
         gaps = [
@@ -255,7 +255,8 @@ def _shows(config: Config, table: pd.DataFrame) -> Iterator[str]:
             if (found := interval(table, "gap", {"method": method, "where": SEEN, "strength": s})) is not None
         ]
         if gaps:
-            yield f"{method}: the highest leaning answers higher than the lowest by {', '.join(gaps)}; in truth {true:.2f}."
+            words = ", ".join(gaps)
+            yield f"{method}: the highest leaning answers above the lowest by {words}; in truth {true:.2f}."
 
 
 def claims(config: Config, table: pd.DataFrame) -> Iterator[Claim]:

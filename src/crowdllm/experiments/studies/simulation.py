@@ -16,22 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
-from crowdllm.config import CrowdConfig, make_config
-from crowdllm.data.problems import Problems
-from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
-from crowdllm.data.study import Study
-from crowdllm.errors import ConfigError
+from crowdllm.evaluation.intervals import mean_interval, paired_difference
 from crowdllm.experiments.studies.crowds import crowd_numbers
-from crowdllm.experiments.studies.data import open_data
 from crowdllm.experiments.studies.fits import OWN, PAPER, QUICK_OWN, Given, fit_with
 from crowdllm.experiments.studies.protocol import Data, Experiment, Findings, Picture, Piece, Settings, Tables, union
 from crowdllm.experiments.studies.summary import (
@@ -49,10 +41,8 @@ from crowdllm.experiments.studies.summary import (
     sort_claims,
     summary_table,
 )
-from crowdllm.reference import References
+from crowdllm.experiments.studies.true_population import Truth, training_part, true_population
 from crowdllm.report.curves_figure import CurvePanel, curves_figure
-from crowdllm.responses.ordinal import Ordinal
-from crowdllm.responses.protocol import Array
 from crowdllm.rng import generator
 
 if TYPE_CHECKING:
@@ -70,17 +60,6 @@ LIMITS = (
     f"within {NEAR:.0%} of that of the largest.",
     "Answers are whole levels of the scale, so an error of SD 2 also pulls the mean answer to the middle.",
 )
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The true population: a fit with these settings on this data; problems: so many of its comments are used."""
-
-    data: Data
-    embedding: str
-    settings: Given = ()
-    problems: int = 500
-    people: int = 2000
 
 
 @dataclass(frozen=True)
@@ -131,61 +110,6 @@ def configure(settings: Settings) -> Experiment:
     )
 
 
-@dataclass(frozen=True)
-class Population:
-    """A fitted model as the truth. location_T: m_t; loadings_TZ: beta_t, scaled so that the beliefs' SD is 1."""
-
-    model: CrowdModel
-    problems: Problems
-    references: References | None
-    kind: Ordinal
-    location_T: Array
-    loadings_TZ: Array
-
-    def beliefs(self, people: Profiles, seed: int) -> Array:
-        """(N, T) b_it."""
-        return self.model.attitudes(people, self.model.participant_noise(people, seed)) @ self.loadings_TZ.T
-
-    def levels(self, felt_NT: Array) -> Array:
-        """The nearest level to what is felt, as its position 0..M-1."""
-        return np.clip(np.rint(felt_NT - self.kind.points[0]), 0, len(self.kind.levels) - 1)
-
-    def mean_answers(self, people: Profiles, diversity: float, seed: int) -> Array:
-        """(T,) the mean answer without response error."""
-        felt_NT = self.location_T + diversity * self.beliefs(people, seed)
-        return np.asarray(self.levels(felt_NT).mean(axis=0) + self.kind.points[0])
-
-
-@lru_cache(maxsize=2)
-def true_population(truth: Truth) -> Population:
-    """Fit the truth; raises ConfigError where ratings are not 1, 2, 3, ... or the fitted people do not differ."""
-    study, references = open_data(truth.data)
-    kind = study.response_type
-    if not isinstance(kind, Ordinal) or set(np.diff(kind.points)) != {1.0}:
-        raise ConfigError("the simulation study needs a scale whose levels are one point apart")
-    model = fit_crowd(
-        study, references, make_config(CrowdConfig, {"embedding": truth.embedding} | dict(truth.settings))
-    )
-    order = generator(0, "simulation:problems").permutation(len(study.problems))
-    problems = study.problems.take(np.sort(order[: truth.problems]))
-    own = references.aligned(problems) if references else None
-    return population_of(model, problems, own, kind)
-
-
-def population_of(model: CrowdModel, problems: Problems, references: References | None, kind: Ordinal) -> Population:
-    """Mean answers and scaled loadings of a fitted model; raises ConfigError where people do not differ."""
-    from scipy.special import ndtr
-
-    loadings_TZ, base_TP, _ = model.item_terms(model.make_items(problems, references))
-    below_TP = ndtr(base_TP)
-    share_TM = np.diff(below_TP, axis=1, prepend=0.0, append=1.0)
-    variance = float(np.einsum("tz,zy,ty->t", loadings_TZ, model.covariance_ZZ, loadings_TZ).mean())
-    if variance <= 0:
-        raise ConfigError("in the fitted population people do not differ: there is no belief whose SD could be set")
-    location_T = share_TM @ np.asarray(kind.points)
-    return Population(model, problems, references, kind, location_T, loadings_TZ / np.sqrt(variance))
-
-
 def measure(config: Config, embedding: str, method: str, error: float, diversity: float, seed: int) -> pd.DataFrame:
     """One row per number of people and of problems per person."""
     truth = true_population(config.truth)
@@ -204,30 +128,6 @@ def measure(config: Config, embedding: str, method: str, error: float, diversity
             mae = float(np.abs(crowd_Tn.mean(axis=1) - mean_T[test]).mean())
             rows.append((method, error, diversity, people, per_person, people * per_person, seed, mae))
     return pd.DataFrame(rows, columns=[*KEYS, "seed", "mae"])
-
-
-def training_part(
-    truth: Population,
-    problems: NDArray[np.int64],
-    people: int,
-    per_person: int,
-    error: float,
-    diversity: float,
-    seed: int,
-) -> Study:
-    """What so many true people answered to so many of these problems each; problems without answers stay out."""
-    crowd = truth.model.recruit(people, seed)
-    rng = generator(seed, f"simulation:{people} people, {per_person} each")
-    count = min(per_person, len(problems))
-    asked = problems[np.argsort(rng.random((people, len(problems))), axis=1)[:, :count]]
-    felt_NT = truth.location_T + diversity * truth.beliefs(crowd, seed)
-    person_R, problem_R = np.repeat(np.arange(people), count), np.sort(asked, axis=1).reshape(-1)
-    felt_R = felt_NT[person_R, problem_R] + error * rng.standard_normal(len(person_R))
-    whole = Study(
-        "simulated people", truth.kind, truth.problems, crowd,
-        Responses(person_R, problem_R, truth.levels(felt_R)[:, None]), simulated=True,
-    )  # fmt: skip
-    return whole.subset(np.unique(problem_R), np.arange(people))
 
 
 def _none() -> Responses:
@@ -282,6 +182,12 @@ def settled(summary: pd.DataFrame) -> int:
     return int(mean.index[0 if not len(far) else far[-1] + 1])
 
 
+def settled_by_seed(table: pd.DataFrame) -> dict[int, float]:
+    """The same for every repetition, averaged over response errors."""
+    renamed = table.rename(columns={"mae": "mean"})
+    return {int(seed): float(settled(renamed[renamed["seed"] == seed])) for seed in np.unique(table["seed"])}
+
+
 def insights(config: Config, table: pd.DataFrame) -> Iterator[Claim]:
     """The paper's five conclusions about one method, in its order."""
     if not len(table):
@@ -324,14 +230,17 @@ def _best_diversity(config: Config, table: pd.DataFrame, method: str) -> Iterato
 
 
 def _budgets(config: Config, table: pd.DataFrame, method: str) -> Iterator[Claim]:
-    at = {d: settled(over_seeds(rows_where(table, {"diversity": d}), ("annotations",), ("mae",)))
-          for d in config.diversities if (table["diversity"] == d).any()}  # fmt: skip
-    if 2.0 in at and 1.0 in at:
+    at = {d: settled_by_seed(rows_where(table, {"diversity": d})) for d in config.diversities}
+    shared = sorted(set(at.get(1.0, {})) & set(at.get(2.0, {})))
+    if shared:
+        high, middle = mean_interval(list(at[2.0].values())), mean_interval(list(at[1.0].values()))
+        more = paired_difference([at[2.0][s] for s in shared], [at[1.0][s] for s in shared])
         yield Claim(
-            at[2.0] >= BUDGET / 2 and at[2.0] > at[1.0],
-            f"Paper, insight 3: belief diversity 2 needs a large budget, about {BUDGET} annotations, before it "
-            f"settles (taken as: at least {BUDGET // 2}, and more than at diversity 1). {method}: settled at {at[2.0]} "
-            f"annotations, at {at[1.0]} with diversity 1; the largest tried is {int(table['annotations'].max())}.",
+            all_of((above(high, BUDGET / 2 - 1), above(more))),
+            f"Paper, insight 3: belief diversity 2 needs a large budget, about {BUDGET} annotations, before it settles "
+            f"(taken as: at least {BUDGET // 2}, and more than at diversity 1). {method}: settled at {number(high, 0)} "
+            f"annotations, at {number(middle, 0)} with diversity 1; the largest tried is "
+            f"{int(table['annotations'].max())}.",
         )
     small = [(10, each) for each in (5, 10) if each in config.per_person and 10 in config.people]
     each_error = table.groupby(["diversity", "people", "per_person", "seed"], as_index=False)[["mae"]].mean()
