@@ -105,7 +105,7 @@ def test_no_ratio_is_given_where_humans_do_not_differ(shares_of: Any, two_groups
     extreme = shares_of_answers(study, opposite_ends(shares_of))
     (leaning,) = [c for c in audit(study, extreme, extreme).columns if c.column == LEANING]
     assert leaning.human < 0
-    assert leaning.after.verdict == "no human differences"
+    assert leaning.after.verdict == "no clear human differences"
     assert np.isnan(leaning.after.ratio)
 
 

@@ -52,7 +52,8 @@ def _groups(axis: Axes, audit: BiasAudit) -> None:
 def _columns(axis: Axes, audit: BiasAudit) -> None:
     axis.axvline(1, color=HUMAN, linestyle="--", linewidth=1.1, label="differences kept")
     axis.set_ylim(-0.6, max(len(audit.columns), 1) - 0.4)
-    axis.set_xlim(left=0)
+    highs = [found.high for c in audit.columns for found in (c.before, c.after) if not np.isnan(found.high)]
+    axis.set_xlim(0, 1.08 * max([1.0, *highs]))
     for y, column in zip(np.arange(len(audit.columns))[::-1], audit.columns, strict=True):
         if np.isnan(column.after.ratio):
             axis.annotate(

@@ -12,6 +12,8 @@ training participants' answers, with a loss on the answers' tokens alone, and as
     p_RM = shares.at(temperature)                                         .answers     0 is greedy, 1 the model's own
     values_RD = draw_answers(shares, temperature, uniform_R)              .answers
     curve, best = calibrate(shares, responses, kind)                      .calibration KL and RMSE over temperatures
+    held = held_out_shares(tuned, [study])                                .held_out    the people held out of tuning
+    found = audit(held[0].study, before, held[0].shares)                  .audit       groups before and after tuning
     texts = free_texts(tuned, asked, problems, people, i_R, t_R, ...)     .free_text   written answers, failure rate
     folder = small_decoder(folder, texts, width=256, layers=4)            .decoder     5-20 M weights, from scratch
     estimate_tuning(model_config, needs, config)                          .memory      bytes and seconds, before tuning

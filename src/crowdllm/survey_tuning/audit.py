@@ -37,7 +37,13 @@ Index = NDArray[np.int64]
 MIN_PEOPLE = 10  # in a group; fewer than for the distances of a crowd, since few people are held out
 BLOCKS = 20
 KEPT = (0.5, 2.0)  # an interval that covers 1 and leaves these ends says nothing
-FLATTENED, EXAGGERATED, KEPT_AS_IS, OPEN, NONE = "flattened", "exaggerated", "kept", "open", "no human differences"
+FLATTENED, EXAGGERATED, KEPT_AS_IS, OPEN, NONE = (
+    "flattened",
+    "exaggerated",
+    "kept",
+    "open",
+    "no clear human differences",
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Differences:
     """Simulated over human variance between groups, with its 95 % interval, and what that means.
 
     verdict: "flattened" (all of the interval below 1), "exaggerated" (above), "kept" (it covers 1, and lies between 1/2
-    and 2), "open", or "no human differences" (none that can be told from chance; no ratio then).
+    and 2), "open", or "no clear human differences" (none that can be told from chance; no ratio then).
     """
 
     ratio: float

@@ -53,7 +53,10 @@ POOLED, SVR, CATBOOST, BY_QUESTION = "pooled", "svr", "catboost", "problem-histo
 BASELINES = (BY_QUESTION, SVR, CATBOOST, OWN, POOLED)
 CURVE, FOR_KL, FOR_RMSE = "curve", "kl", "rmse"
 METRICS = ("kl", "rmse", "nll", "avg_wd")
-WORDS = DEFAULTS | {"multi-persona": Template("multi-persona", "{instructions}\n{profile}\n{item}")}
+WORDS = DEFAULTS | {
+    "multi-persona": Template("multi-persona", "{instructions}\n{profile}\n{item}"),
+    "zero-shot": Template("zero-shot", "{instructions}\n{item}"),
+}
 """Few words around profile and question, and the question next to its answer: a decoder that begins with nothing has to
 learn even that the question matters."""
 LIMITS = (
@@ -65,10 +68,10 @@ LIMITS = (
 )
 TRAINED: Given = (
     ("adapter", "full"), ("learning_rate", 0.001), ("schedule", "cosine"), ("warmup", 0.05), ("weight_decay", 0.1),
-    ("clip", 1.0), ("batch_size", 32), ("micro_batch", 8), ("max_epochs", 12), ("patience", 3), ("held_out", 0.15),
-    ("without_profile", 0.0),
+    ("clip", 1.0), ("batch_size", 32), ("micro_batch", 8), ("max_epochs", 20), ("patience", 5), ("held_out", 0.15),
+    ("without_profile", 1.0),
 )  # fmt: skip
-QUICK_TRAINED: Given = (("learning_rate", 0.003), ("max_epochs", 6), ("batch_size", 16), ("micro_batch", 16))
+QUICK_TRAINED: Given = (("learning_rate", 0.003), ("max_epochs", 20), ("batch_size", 16), ("micro_batch", 16))
 
 
 @dataclass(frozen=True)
