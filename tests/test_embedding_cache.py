@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,17 +103,21 @@ def test_a_file_that_cannot_be_used_is_warned_about_once(
         assert cache.get(["one"]) == {}
 
 
-def keep_many(task: tuple[str, int]) -> int:
-    place, start = task
-    cache = VectorCache(Path(place), "a model", "mean", 3)
-    for i in range(start, start + 40):
-        cache.put({f"text {i}": vector(i)})
-    return start
+KEEP_MANY = """
+import sys
+from pathlib import Path
+import numpy as np
+from crowdllm.embedding.vector_cache import VectorCache
+start = int(sys.argv[2])
+cache = VectorCache(Path(sys.argv[1]), "a model", "mean", 3)
+for i in range(start, start + 40):
+    cache.put({f"text {i}": np.full((3, 4), float(i), dtype=np.float32)})
+"""
 
 
 def test_several_processes_write_at_once(file: Path) -> None:
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        list(pool.map(keep_many, [(str(file), start) for start in (0, 20, 40)]))
+    running = [subprocess.Popen([sys.executable, "-c", KEEP_MANY, str(file), str(start)]) for start in (0, 20, 40)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
     found = VectorCache(file, "a model", "mean", 3).get([f"text {i}" for i in range(80)])
     assert [float(found[f"text {i}"][0, 0]) for i in range(80)] == list(range(80))
 

@@ -11,9 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from crowdllm.belief import training
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
 from crowdllm.belief.personal import PersonalModel, shift_and_spread
 from crowdllm.belief.threads import one_thread
+from crowdllm.belief.training import _Run
 from crowdllm.config import CrowdConfig
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.study import Study
@@ -40,8 +42,9 @@ def parameters(model: CrowdModel) -> Array:
 
 @pytest.mark.parametrize("kind", ["ordinal", "continuous", "choice"])
 def test_where_people_differ_training_lowers_the_held_out_loss(
-    kind: str, make_known: Known, fast_config: Config
+    kind: str, make_known: Known, fast_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(training, "SEARCHES", 1)
     study = make_known(kind, people=80, problems=10, strength=2.0).study
     config = fast_config(max_epochs=12)
     model = fit_crowd(study, None, config, 0)
@@ -50,6 +53,24 @@ def test_where_people_differ_training_lowers_the_held_out_loss(
     held_out_alone = -score_of_new_people(alone, study)  # without people's differences every answer is predicted so
     assert min(search) < held_out_alone - 0.05
     assert sum(h.stage == "fit" for h in model.history) == 1 + int(np.argmin(search))
+
+
+def test_where_little_is_held_out_the_epochs_are_the_median_of_several_searches(
+    make_known: Known, fast_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five searches that each hold out other responses; a single one may stop at once by chance."""
+    held: list[frozenset[int]] = []
+    answers = iter([2, 9, 4, 7, 5])
+
+    def search(self: Any, kept: Any, held_R: NDArray[np.int64], *_: Any) -> int:
+        held.append(frozenset(held_R.tolist()))
+        return next(answers)
+
+    monkeypatch.setattr(_Run, "search", search)
+    study = make_known("ordinal", people=40, problems=8, strength=2.0).study
+    model = fit_crowd(study, None, fast_config(max_epochs=12), 0)
+    assert sum(h.stage == "fit" for h in model.history) == 5
+    assert len(set(held)) == 5
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
