@@ -197,6 +197,18 @@ def test_a_page_brings_its_tables_and_pictures(tmp_path: Path) -> None:
     assert "passwd" not in page
 
 
+@pytest.mark.parametrize(("table", "found"), [("one", True), ("o", True), ("metrics", True), ("other", False)])
+def test_a_picture_of_a_page_brings_the_table_it_was_drawn_from(tmp_path: Path, table: str, found: bool) -> None:
+    (tmp_path / "one.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"></svg>', encoding="utf-8")
+    (tmp_path / f"{table}.csv").write_text("x\n=1\n", encoding="utf-8")
+    (tmp_path / "index.html").write_text("", encoding="utf-8")
+    (tmp_path / "index.md").write_text("# A\n\n![seen](one.svg)\n", encoding="utf-8")
+    page = text_of([contribution_of(tmp_path)])
+    held = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    assert bool(held) == found
+    assert not found or base64.b64decode(held[0]).decode() == "x\n'=1\n"
+
+
 @pytest.mark.parametrize("missing", ["index.md", "meta.json"])
 def test_incomplete_folders_are_refused(tmp_path: Path, crowd: Path, missing: str) -> None:
     folder = crowd if missing == "meta.json" else tmp_path

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
 
 from crowdllm.errors import CrowdLLMError
 from crowdllm.report.dossier.answers import Chart, Contribution, Section
+from crowdllm.report.dossier.charts import safe_csv
 from crowdllm.report.dossier.found import Found
 from crowdllm.report.page import Block, Cell, Command, Lines, Table, Text
 
@@ -50,9 +54,7 @@ def _blocks(text: str, found: Found) -> Iterator[Block | Chart]:
         path = (found.folder / picture[2]).resolve()
         if path.suffix == ".svg" and path.is_file() and path.is_relative_to(found.folder.resolve()):
             words = _plain(picture[1])
-            data = path.parent.parent / f"{path.stem}.csv"
-            csv = data.read_text(encoding="utf-8") if data.is_file() else ""
-            yield Chart(path.stem, path.read_text(encoding="utf-8"), words, words, csv)
+            yield Chart(path.stem, path.read_text(encoding="utf-8"), words, words, _data(found.folder, path.stem))
     elif lines[0].startswith("| ") and len(lines) > 1 and lines[1].startswith("|---"):
         header, *rows = [_cells(line) for line in (lines[0], *lines[2:])]
         yield Table("", tuple(cell.text for cell in header), tuple(tuple(row) for row in rows))
@@ -62,6 +64,13 @@ def _blocks(text: str, found: Found) -> Iterator[Block | Chart]:
         yield Command(text.strip())
     else:
         yield Text(_plain(text.strip("*")))
+
+
+def _data(folder: Path, picture: str) -> str:
+    """The table a picture was drawn from: of its name, of the longest that its own begins with, or all numbers."""
+    tables = {path.stem: path for path in folder.glob("*.csv")}
+    named = max((name for name in tables if picture.startswith(name)), key=len, default="metrics")
+    return safe_csv(pd.read_csv(tables[named], keep_default_na=False, dtype=str)) if named in tables else ""
 
 
 def _cells(line: str) -> list[Cell]:
