@@ -44,16 +44,16 @@ def test_every_contestant_is_measured_and_written_down(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(module, "fit", without_data)
     out = tmp_path / "rates.json"
-    sizes = ["--people", "300", "--ballots", "300", "--pairs", "2000", "--threads", "2", "--repeats", "2", "--json"]
-    monkeypatch.setattr(sys, "argv", ["simulation.py", *sizes, str(out)])
+    sizes = ["--people", "300", "--ballots", "300", "--pairs", "2000", "--threads", "2", "--repeats", "2"]
+    monkeypatch.setattr(sys, "argv", ["simulation.py", *sizes, "--crowd", "4000", "--json", str(out)])
     module.main()
     result = json.loads(out.read_text())
     assert result["data"] == "the bundled demo study"
     assert result["sizes"]["people"] == 300
     measured = {record["what"]: record for record in result["measurements"]}
-    assert {"noise", "ordinal", "pairs", "torch", "ballots", "write", "stream"} <= set(measured)
-    for record in measured.values():
-        assert len(record["rounds"]) == 2
+    assert {"noise", "ordinal", "pairs", "torch", "ballots", "write", "stream", "crowd"} <= set(measured)
+    for name, record in measured.items():
+        assert len(record["rounds"]) == (1 if name == "crowd" else 2)
         assert record["per_second"] > 0
         assert record["to_noise"] > 0
     assert measured["noise"]["to_noise"] == 1
