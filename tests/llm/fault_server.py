@@ -5,8 +5,9 @@
 
 Prints `port NUMBER` when it listens. Speaks /v1/chat/completions, /v1/systemone, /v1/decisions and /v1/models.
 
-Faults come at random with the probability `--faults`, or where a prompt asks for them: always for `[[reset]]`, and
-for the first two requests with this prompt for `[[reset*2]]`. Those of PASSING pass; those of ANSWERS are answers.
+Faults come at random with the probability `--faults` (the k-th request has the same fault in every run of a seed), or
+where a prompt asks for them: always for `[[reset]]`, and for the first two requests with this prompt for
+`[[reset*2]]`. Those of PASSING pass; those of ANSWERS are answers.
 A line of the log is written when the reply is delivered (flushed to the connection) or lost: its fields are `number`,
 `path`, `prompt`, `n`, `fault`, `status`, `choices` (how many answers were delivered), `came` and `at` (when it came and
 when it ended, in seconds since 1970), and `key` (whether an Authorization header came).
@@ -162,7 +163,8 @@ class FaultServer:
         if told:
             self.told[asked.prompt] += 1
             return told[1] if not told[2] or self.told[asked.prompt] <= int(told[2]) else ""
-        return self.rng.choice(EVERY) if self.rng.random() < self.options.faults else ""
+        rng = random.Random(f"{self.options.seed}/{asked.number}")  # whatever the order in which replies are made up
+        return rng.choice(EVERY) if rng.random() < self.options.faults else ""
 
     def reply(self, asked: Asked, fault: str) -> Said:
         known = fault if fault in EVERY else ""
