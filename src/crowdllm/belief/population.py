@@ -10,31 +10,32 @@ prior is the pooled histogram or the LLM's own distribution (`reference_prior`);
 pooled histogram alone and the LLM's distribution alone are among the candidates, so that with few responses, or with a
 reference that needs no correction, the result is no worse than these. Candidates are averaged, weighted by their log
 score on held-out training problems (`averaging`), or options where there is but one ballot (`option_fit`); r_t is a
-problem's own effect, normal with a variance chosen on
-held-out responses, and zero for problems nobody answered. The fit is the penalised maximum likelihood, by L-BFGS: the
-same number every time, in place of the paper's problem-level mean of delta_it, fitted by stochastic gradient with no
-penalty.
+problem's own effect (`own_effects`), zero for problems nobody answered. The fit is the penalised maximum likelihood, by
+L-BFGS: the same number every time, in place of the paper's problem-level mean of delta_it, fitted by stochastic
+gradient with no penalty.
 
 Shapes: T problems, I items, F features, Wi raw width per item, R responses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowdllm.belief.averaging import Progress, describe, held_out_weights
-from crowdllm.belief.counted import MANY, Answers, burden, distinct_pairs, some_people
+from crowdllm.belief.counted import MANY, Answers, burden, some_people
 from crowdllm.belief.items import Items
 from crowdllm.belief.option_fit import applies, fit_by_options
+from crowdllm.belief.own_effects import tune_effects
 from crowdllm.belief.population_fit import Candidate, Parameters, PopulationFitter
 from crowdllm.config import CrowdConfig
 from crowdllm.data.responses import Responses
 from crowdllm.responses.protocol import ResponseType
-from crowdllm.rng import generator
 
 Array = NDArray[np.float64]
 COUNTED = ("ordinal", "choice", "continuous")  # types whose answers can be counted or put together
@@ -95,15 +96,18 @@ def fit_population(
         each = burden(response_type, items.item_TU.shape[1])
         some, most = (some_people(responses, limit // each, seed) for limit in (MANY, MOST_TO_FIT))
     answers = fitter.answers(most)
+    fit: Callable[[Answers], Parameters]
     if applies(fitter, answers, config):
         parameters, tuned = fit_by_options(fitter, answers, config, seed)
+        fit = lambda part: fit_by_options(fitter, part, config, seed)[0]  # noqa: E731
     else:
         candidates, share, scores = held_out_weights(fitter, some, config, seed, progress)
-        parameters = _averaged(fitter, answers, candidates, share)
+        fit = partial(_averaged, fitter, candidates=candidates, share=share)
+        parameters = fit(answers)
         tuned = describe(candidates[int(np.argmax(share))], float(share.max())) | {"held_out_log_score": scores}
-    variance, effect_scores = _tune_effects(fitter, some, parameters, config, seed)
-    effects = fitter.effects(answers, parameters, variance)
-    tuned |= {"effect_variance": variance, "effect_log_score": effect_scores}
+    own = tune_effects(fitter, some, fit, config, seed)
+    effects = fitter.effects(answers, parameters, own.variance, own.shape_WW)
+    tuned |= own.describe()
     if len(some) < len(responses):
         tuned |= {"responses_weighed": len(some), "responses_fitted": len(most)}
     return PopulationModel(fitter.center, *parameters, effects, items.keys, tuned)
@@ -115,46 +119,3 @@ def _averaged(fitter: PopulationFitter, answers: Answers, candidates: list[Candi
     fits = [fitter.fit(answers, candidates[c]) for c in used]
     weight = share[used] / share[used].sum()
     return Parameters(*(np.asarray(sum(w * f[k] for w, f in zip(weight, fits, strict=True))) for k in range(3)))
-
-
-def _tune_effects(
-    fitter: PopulationFitter, responses: Responses, parameters: Parameters, config: CrowdConfig, seed: int
-) -> tuple[float, dict[str, float]]:
-    """The variance of problems' own effects with the best log score on held-out responses."""
-    import torch
-
-    if len(responses) < 10:
-        return 0.1, {}
-    folds = _response_folds(fitter, responses, generator(seed, "population:responses").integers(0, 3, len(responses)))
-    raw, extras = fitter.raw(parameters), torch.from_numpy(parameters.extras)
-    scores = {}
-    for variance in config.effect_variances:
-        total = 0.0
-        for inside, outside in folds:
-            effects = torch.from_numpy(fitter.effects(inside, parameters, variance))
-            total += float(fitter.answer_scores(raw + effects, extras, outside).sum())
-        scores[variance] = total / responses.amount
-    best = max(scores, key=lambda v: scores[v])
-    return best, {f"{v:g}": round(s, 6) for v, s in scores.items()}
-
-
-def _response_folds(
-    fitter: PopulationFitter, responses: Responses, fold_R: NDArray[np.int64]
-) -> list[tuple[Answers, Answers]]:
-    """Per fold, the answers of the other folds and its own."""
-    folds = range(3)
-    if fitter.by_person or fitter.type.kind == "continuous":
-        parts = [(responses.take(fold_R != fold), responses.take(fold_R == fold)) for fold in folds]
-        return [(fitter.answers(inside), fitter.answers(outside)) for inside, outside in parts]
-    problem_B, values_BD, pair_R = distinct_pairs(responses)
-    weight_R = responses.weight_R
-    held = []
-    for fold in folds:
-        weight = None if weight_R is None else weight_R[fold_R == fold]
-        held.append(np.bincount(pair_R[fold_R == fold], weight, len(problem_B)).astype(float))
-
-    def counted(count_B: Array) -> Answers:
-        return Answers(problem_B, values_BD, count_B).take(count_B > 0)
-
-    whole = [np.sum(held[:fold] + held[fold + 1 :], axis=0) for fold in folds]
-    return [(counted(inside), counted(outside)) for inside, outside in zip(whole, held, strict=True)]

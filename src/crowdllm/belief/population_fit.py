@@ -158,8 +158,13 @@ class PopulationFitter:
         weights[free] += delta.detach().numpy()
         return Parameters(weights, intercept.detach().numpy(), extras.detach().numpy())
 
-    def effects(self, answers: Answers, parameters: Parameters, variance: float) -> Array:
-        """(I, Wi) own effects given the rest: the posterior mode under a normal prior of this variance."""
+    def effects(
+        self, answers: Answers, parameters: Parameters, variance: float, shape_WW: Array | None = None
+    ) -> Array:
+        """(I, Wi) own effects given the rest: the posterior mode under a normal prior.
+
+        The prior's covariance is the variance times the shape, or times the identity where None is given.
+        """
         import torch
 
         raw = self.raw(parameters)
@@ -167,16 +172,18 @@ class PopulationFitter:
         if variance == 0 or not len(answers.problem_B):
             return out
         rows, log_lik = self.on(answers)
-        effects, extras = _zeros(len(rows), self.item_width), torch.from_numpy(parameters.extras)
+        standard, extras = _zeros(len(rows), self.item_width), torch.from_numpy(parameters.extras)
+        shape = np.eye(self.item_width) if shape_WW is None else shape_WW
+        root = torch.from_numpy(np.linalg.cholesky(variance * shape).T.copy())
         weight_G = torch.from_numpy(_person_weights(answers))
         strictness = _zeros(len(weight_G))
 
         def loss() -> torch.Tensor:
-            prior = (effects**2).sum() / variance + (weight_G * strictness**2).sum()
-            return 0.5 * prior - log_lik(raw[rows] + effects, extras, strictness)
+            prior = (standard**2).sum() + (weight_G * strictness**2).sum()
+            return 0.5 * prior - log_lik(raw[rows] + standard @ root, extras, strictness)
 
-        _minimise(loss, [effects, strictness])
-        out[rows.numpy()] = effects.detach().numpy()
+        _minimise(loss, [standard, strictness])
+        out[rows.numpy()] = (standard @ root).detach().numpy()
         return out
 
     def on(
