@@ -173,3 +173,10 @@ def test_a_model_that_does_not_exist_is_named_with_the_choices(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataUnavailableError, match="no sentence-transformers model 'tfdif'.* or 'tfidf'"):
         fit_embedder("tfdif", TEXTS).embed(TEXTS)
+
+
+@pytest.mark.filterwarnings("error")
+def test_texts_that_differ_in_a_digit_alone_are_embedded_without_a_warning() -> None:
+    for count in (3, 5, 7, 8):
+        texts = [f'What do you drink at {t} o\'clock? "héllo"' for t in range(count)]
+        assert len(TfidfEmbedder.fit(texts).embed(texts)) == count

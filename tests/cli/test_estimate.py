@@ -67,6 +67,7 @@ def test_estimates_are_written_over_older_estimates_only(
         ("--compare", "focus,nowhere", "nowhere"),
         ("--by", "shoe", "shoe"),
         ("--level", "95", "such as 0.95"),
+        ("--limit", "0", "must be above 0"),
     ],
 )
 def test_a_setting_that_fits_nothing_is_said_in_a_line(
@@ -81,3 +82,46 @@ def test_a_setting_that_fits_nothing_is_said_in_a_line(
 
 def test_a_folder_without_a_model_is_named(refused: Callable[..., str], study: Path, tmp_path: Path) -> None:
     assert "holds no fitted model" in refused("estimate", study, study, "--out", tmp_path / "e")
+
+
+def test_a_weighted_study_is_estimated_to_the_end_and_says_that_weights_are_used(
+    crowdllm: Run, study: Path, fitted: Path, tmp_path: Path
+) -> None:
+    people = pd.read_csv(study / "participants.csv", dtype=str, keep_default_na=False)
+    people.assign(w=[1 + n % 3 for n in range(len(people))]).to_csv(study / "participants.csv", index=False)
+    text = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(text.replace('# weight = "design_weight"', 'weight = "w"'))
+    done = crowdllm("estimate", study, fitted, "--out", tmp_path / "e", "--folds", 2)
+    assert done.status == 0, done.err
+    assert "the study's survey weights are used" in done.out
+    assert {"estimates.csv", "coverage.csv", "risk.csv", "subgroups.csv", "mix.csv"} <= {
+        path.name for path in (tmp_path / "e").iterdir()
+    }
+    plan = crowdllm(
+        "plan", study, fitted, "--out", tmp_path / "p", "--folds", 0, "--budget", 9, "--price-human", 1,
+        "--target-width", 1,
+    )  # fmt: skip
+    assert plan.status == 0, plan.err
+    assert "the study's survey weights are used" in plan.out
+
+
+def test_a_study_of_one_person_is_estimated_as_far_as_it_goes(
+    crowdllm: Run, study: Path, fitted: Path, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(study / "responses.csv", dtype=str, keep_default_na=False)
+    rows[rows["participant"] == "p01"].to_csv(study / "responses.csv", index=False)
+    done = crowdllm("estimate", study, fitted, "--out", tmp_path / "e", "--folds", 2)
+    assert done.status == 0, done.err
+    assert "no problem was answered by two people" in done.out
+
+
+def test_tables_of_an_earlier_run_do_not_stay_beside_those_of_this_one(
+    crowdllm: Run, study: Path, fitted: Path, tmp_path: Path
+) -> None:
+    crowdllm("estimate", study, fitted, "--out", tmp_path / "e", "--folds", 2)
+    assert (tmp_path / "e" / "risk.csv").is_file()
+    again = crowdllm("estimate", study, fitted, "--out", tmp_path / "e", "--folds", 2, "--no-trust")
+    assert again.status == 0, again.err
+    meta = json.loads((tmp_path / "e" / "meta.json").read_text())
+    assert set(meta["sha256"]) == {p.name for p in (tmp_path / "e").iterdir() if p.is_file()} - {"meta.json"}
+    assert "risk.csv" not in meta["sha256"]

@@ -45,6 +45,8 @@ def test_the_same_command_plans_the_same(
     [
         (("--budget", "20", "--price-human", "0", "--target-width", "1"), "a human answer cost something"),
         (("--budget", "20", "--price-human", "1", "--target-width", "0"), "target width must be above 0"),
+        (("--budget", "inf", "--price-human", "1", "--target-width", "1"), "must be numbers of 0 or more"),
+        (("--budget", "20", "--price-human", "nan", "--target-width", "1"), "must be numbers of 0 or more"),
         (("--budget", "20", "--price-human", "1", "--target-width", "1e-9"), "widen it"),
         (("--budget", "20", "--price-human", "1", "--target-width", "1", "--level", "95"), "level"),
         (("--budget", "20", "--price-human", "1"), "target-width"),
@@ -55,3 +57,22 @@ def test_a_plan_that_cannot_be_is_refused_in_one_line(
 ) -> None:
     assert words in refused("plan", study, fitted, "--out", tmp_path / "plan", "--folds", "0", *options)
     assert not (tmp_path / "plan").exists()
+
+
+def test_a_plan_never_writes_over_a_study(
+    refused: Callable[..., str], study: Path, fitted: Path, tmp_path: Path
+) -> None:
+    before = (study / "problems.csv").read_bytes()
+    assert "something other than a plan" in refused("plan", study, fitted, "--out", study, *OPTIONS)
+    assert (study / "problems.csv").read_bytes() == before
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in refused("plan", study, fitted, "--out", tmp_path / "file", *OPTIONS)
+
+
+def test_a_plan_takes_the_place_of_a_half_written_one(
+    crowdllm: Callable[..., object], study: Path, fitted: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "problems.csv.tmp").write_text("problem,pla")
+    done = crowdllm("plan", study, fitted, "--out", tmp_path / "plan", *OPTIONS)
+    assert done.status == 0, done.err  # type: ignore[attr-defined]

@@ -12,15 +12,25 @@ import pytest
 
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
 from crowdllm.config import CrowdConfig
+from crowdllm.data.problems import Problems
+from crowdllm.data.profiles import Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError, MismatchError, UnknownNameError
-from crowdllm.estimation.estimate import Estimates, EstimateSettings, estimate_study, with_level
+from crowdllm.estimation.estimands import make_columns
+from crowdllm.estimation.estimate import Estimates, EstimateSettings, _asked, estimate_study, with_level
 from crowdllm.estimation.estimate_table import OVERALL, TABLE, interval_table
+from crowdllm.estimation.rectified import column_bounds, tune_column
+from crowdllm.responses.continuous import Continuous
 
 QUICK = CrowdConfig(
     max_epochs=2, belief_width=2, reference_penalties=(100.0,), embedding_penalties=(200.0,), effect_variances=(0.3,),
     profile_penalties=(80.0,), folds=2,
+)  # fmt: skip
+STUDY_OF_40 = Study(
+    "made up", Continuous(), Problems(*([np.array([f"q{t}" for t in range(10)], dtype=object)] * 2)),
+    Profiles((), np.array([f"p{i}" for i in range(40)], dtype=object), np.zeros((40, 0))),
+    Responses(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 1))),
 )  # fmt: skip
 SETTINGS = EstimateSettings(level=0.8, folds=2, crowd_size=60, by="leaning", compare=(("t0", "t1"),))
 
@@ -205,3 +215,49 @@ def test_a_study_without_responses_has_an_empty_table(known: tuple[Study, CrowdM
     assert isinstance(found.table, pd.DataFrame)
     assert len(found.table) == 0
     assert any("0 people answered" in note for note in found.notes)
+
+
+def test_with_weights_humans_who_all_answered_are_not_narrowed_by_a_crowd() -> None:
+    # everybody answered: there is nobody left whom a crowd could speak for, however well it predicts
+    rng = np.random.default_rng(0)
+    weight_N = rng.gamma(2.0, 1.0, 40)
+    answer, problem, person = rng.normal(3, 1, 400), np.tile(np.arange(10), 40), np.repeat(np.arange(40), 10)
+    kish = weight_N.sum() ** 2 / (weight_N**2).sum()
+    study = replace(STUDY_OF_40, weights_N=weight_N, responses=Responses(person, problem, answer[:, None]))
+    columns = make_columns(study.response_type, study.problems, study.responses)
+    asked = _asked(study, columns, None, 0, np.ones(40, dtype=bool), study.relative_weights_N)
+    assert asked.frame_T == pytest.approx(np.full(10, kish))
+    known = replace(asked, above_RC=0.9 * (answer - np.bincount(problem, answer, 10)[problem] / 40)[:, None])
+    tuning = tune_column(known, 0)
+    assert tuning.explained > 0.5
+    alone, together = (column_bounds(known, 0, tuning=t) for t in (None, tuning))
+    assert together.width_T == pytest.approx(alone.width_T)
+
+
+def test_the_worth_of_weighted_humans_alone_is_their_number(known: tuple[Study, CrowdModel, Estimates]) -> None:
+    study, model, _ = known
+    weighted = replace(study, weights_N=np.where(np.arange(36) < 18, 4.0, 1.0))
+    found = estimate_study(weighted, model, None, replace(SETTINGS, new_people=True, by=""))
+    alone = found.table[(found.table["interval"] == "human") & (found.table["estimand"] == "mean")]
+    assert alone["worth"].to_numpy() == pytest.approx(alone["humans"].to_numpy())
+    overall = found.worth[(found.worth["problem"] == OVERALL) & (found.worth["interval"] == "rectified")].iloc[0]
+    assert overall["ratio"] >= 1 - 1e-9
+
+
+def test_problems_to_compare_are_looked_up_before_anything_is_fitted(
+    known: tuple[Study, CrowdModel, Estimates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, model, _ = known
+    monkeypatch.setattr("crowdllm.estimation.cross_fit.fit_crowd", lambda *a: pytest.fail("something was fitted"))
+    with pytest.raises(UnknownNameError, match="nowhere"):
+        estimate_study(study, model, None, replace(SETTINGS, compare=(("t0", "nowhere"),)))
+
+
+def test_where_no_two_people_answered_a_problem_the_missing_interval_is_explained(
+    known: tuple[Study, CrowdModel, Estimates],
+) -> None:
+    study, model, _ = known
+    one = study.responses.participant_R == study.responses.participant_R[0]
+    found = estimate_study(replace(study, responses=study.responses.take(one)), model, None, replace(SETTINGS, by=""))
+    assert any("answered by two people" in note for note in found.notes)
+    assert not ((found.table["interval"] == "human") & (found.table["estimand"] == "mean")).any()

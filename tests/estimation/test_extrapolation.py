@@ -76,3 +76,10 @@ def test_other_columns_or_nobody_are_refused() -> None:
         compare_mix(TRAINING, other, GROUPS)
     with pytest.raises(ConfigError, match="both sides"):
         compare_mix(TRAINING, TRAINING.take(np.zeros(0, dtype=np.int64)), GROUPS)
+
+
+def test_survey_weights_count_in_shares_and_not_in_how_many_were_seen() -> None:
+    # the three people of the south (of 27) stand for eight each: 24 of 48
+    weights = np.r_[np.ones(24), np.full(3, 8.0)]
+    south = next(r for r in compare_mix(TRAINING, TRAINING, GROUPS, weight_N=weights).rows if r.level == "south")
+    assert (south.training_people, south.training_share, south.state) == (3, pytest.approx(0.5), "rare")

@@ -68,3 +68,9 @@ def test_a_cross_fit_goes_on_where_it_was_stopped(
     )
     assert np.array_equal(cross_fit_problems(study, None, QUICK, columns, folds=2, crowd_size=10, store=store), held)
     assert len(fits) == 5
+
+
+def test_a_file_that_was_never_filled_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    store = FoldStore(tmp_path, "a study")
+    store.path("people-0").write_bytes(b"")
+    assert store.read("people-0") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from crowdllm.errors import ConfigError, MismatchError
@@ -142,3 +143,45 @@ def test_wrong_input_is_refused_in_words() -> None:
         replace(data, size=2)
     with pytest.raises(MismatchError, match="one entry per problem"):
         replace(data, crowd_T=np.ones(3))
+
+
+def test_equal_survey_weights_change_no_verdict_and_no_number() -> None:
+    data = made_up(2, 0.4, 0.5, eta=0.1)
+    weighted = replace(data, weight_R=np.full(len(data.human_R), 7.0))
+    plain, same = (gate(d, ["all"] * 60).frame() for d in (data, weighted))
+    pd.testing.assert_frame_equal(plain, same)
+
+
+def test_the_weighted_advantage_is_that_of_a_hand_calculation() -> None:
+    # two problems, answers 1 and 4: weights 3 and 1 make the people's mean 1.75, where everybody alike makes it 2.5
+    person, problem = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    flat = np.zeros(2)
+    data = GateInput(
+        person, problem, np.array([1.0, 4.0, 1.0, 4.0]), flat + 2, flat, flat, flat + 3, flat, flat, 1000,
+        weight_R=np.array([3.0, 1.0, 3.0, 1.0]),
+    )  # fmt: skip
+    found = gate(data, ["all", "all"]).groups[0]
+    assert found.mean_delta == pytest.approx(1.75 - 3)
+    assert found.advantage == pytest.approx((1.75 - 3) ** 2 - (1.75 - 2) ** 2)
+
+
+def test_the_weighted_advantage_is_covered_by_its_interval() -> None:
+    # strict people are asked three times as often as they stand for; their weight puts that right
+    held, unweighted = [], []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        truth, strict = rng.normal(3, 1, 60), rng.random(40) < 0.75
+        person = np.concatenate([rng.choice(40, 8, replace=False) for _ in range(60)])
+        problem = np.repeat(np.arange(60), 8)
+        # the population: half strict, one point above; the other half one point below
+        human = truth[problem] + np.where(strict[person], 1.0, -1.0) + 0.5 * rng.standard_normal(len(person))
+        weight = np.where(strict[person], 1 / 3, 1.0)
+        data = replace(
+            made_up(seed, 0.4, 0.5), human_R=human, person_R=person, problem_R=problem, weight_R=weight,
+            crowd_T=truth + 0.4 * rng.standard_normal(60), reference_T=truth + 0.5 * rng.standard_normal(60) + 0.5,
+        )  # fmt: skip
+        found, alike = (gate(d, ["all"] * 60).groups[0] for d in (data, replace(data, weight_R=None)))
+        held.append(found.low <= 0.5**2 + 0.5**2 - 0.4**2 <= found.high)
+        unweighted.append(alike.advantage)
+    assert np.mean(held) > 0.85
+    assert np.mean(unweighted) < 0.34 - 0.3  # as if the population were three quarters strict

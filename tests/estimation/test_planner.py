@@ -166,3 +166,24 @@ def test_settings_out_of_range_are_refused_in_words() -> None:
         learning_curve((400.0, 100.0), (0.9, 0.6))
     with pytest.raises(ConfigError, match="between 0 and 1 answers"):
         purposes([Ask(0, 0, 1.0)], people(1, 0), 2)
+
+
+def test_with_survey_weights_as_many_answers_count_as_the_weights_leave() -> None:
+    plain, weighted = WidthModel(VARIANCE, INFINITE), WidthModel(VARIANCE, INFINITE, effective=0.5)
+    few, many = np.array([9, 9, 9]), np.array([18, 18, 18])
+    assert weighted.width(many, VARIANCE) == pytest.approx(plain.width(few, VARIANCE))
+    assert weighted.width(np.ones(3, dtype=int), VARIANCE) == pytest.approx(
+        plain.width(np.ones(3, dtype=int), VARIANCE)
+    )
+    assert weighted.variance(many, 17.0 * VARIANCE) == pytest.approx((8 * VARIANCE + 8.5 * VARIANCE) / 16)
+    needed = (plain.needed(VARIANCE, 1.0), weighted.needed(VARIANCE, 1.0))
+    assert (np.abs(needed[1] - 2 * needed[0]) <= 1).all()
+    with pytest.raises(ConfigError, match="at most 1"):
+        WidthModel(VARIANCE, INFINITE, effective=1.5)
+
+
+def test_sums_of_squares_are_weighted_and_count_heads() -> None:
+    # weights 3 and 1: mean 2, mean square (3 * 1 + 1 * 9) / 4 = 3, for two people
+    count, square = sums_of_squares(np.array([1.0, 5.0]), np.array([0, 0]), 2, np.array([3.0, 1.0]))
+    assert count.tolist() == [2, 0]
+    assert square == pytest.approx([6.0, 0.0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
@@ -175,3 +176,55 @@ def test_ppi_without_humans_or_with_wrong_weights_is_refused() -> None:
         ppi_mean(np.ones(1), np.ones(1), np.ones(5))
     with pytest.raises(ConfigError, match="survey weights"):
         ppi_mean(np.ones(3), np.ones(3), np.ones(5), weight_n=np.array([1.0, -1.0, 1.0]))
+
+
+def strict_people_asked_too_often(
+    seed: int, problems: int = 60, frame: int = 150, each: int = 20
+) -> tuple[Asked, Array]:
+    """Half of the population is strict, but three quarters of those who answer are; weights put that right.
+
+    Person i feels b_t + s_t a_i + N(0, 1) about problem t, a_i ~ N(+-.8, .6^2), and answers in five levels by fixed
+    cuts; the crowd knows .6 of a_i with noise. Returns the answers, and the true means (by SciPy).
+    """
+    rng = np.random.default_rng(seed)
+    base, sign = rng.normal(0, 0.8, problems), rng.choice([-1.0, 1.0], problems)
+    strict = rng.random(frame) < 0.75
+    attitude, weight = np.where(strict, 0.8, -0.8) + 0.6 * rng.standard_normal(frame), np.where(strict, 1 / 3, 1.0)
+    person = np.concatenate([rng.choice(frame, each, replace=False) for _ in range(problems)])
+    problem = np.repeat(np.arange(problems), each)
+    felt = base[problem] + sign[problem] * attitude[person] + rng.standard_normal(len(person))
+    cuts = np.array([-1.5, -0.5, 0.5, 1.5])
+    level = (felt[:, None] > cuts).sum(axis=1)
+    said = 0.6 * sign * attitude[:, None] + 0.3 * rng.standard_normal((frame, problems))
+    above = (said - weight @ said / weight.sum())[person, problem]
+    ids = np.array([f"q{t}" for t in range(problems)], dtype=object)
+    columns = make_columns(
+        Ordinal(("1", "2", "3", "4", "5")), Problems(ids, ids), Responses(person, problem, level[:, None].astype(float))
+    )
+    answer = columns.encode(level[:, None].astype(float))
+    kish = weight.sum() ** 2 / (weight**2).sum()
+    truth = 1 + np.mean(
+        [norm.cdf((base[:, None] + half - cuts) / np.sqrt(1 + 0.6**2)).sum(axis=1) for half in (0.8, -0.8)], axis=0
+    )
+    padded = np.c_[above, np.zeros((len(above), answer.shape[1] - 1))]
+    made = Asked(columns, problem, weight[person], answer, padded, problems, np.full(problems, kish), None, person)
+    return made, truth
+
+
+def test_weighted_intervals_hold_the_truth_that_unweighted_ones_miss() -> None:
+    held: dict[str, list[float]] = {"humans": [], "rectified": [], "unweighted": []}
+    width: dict[str, list[float]] = {"humans": [], "rectified": []}
+    for seed in range(25):
+        made, truth = strict_people_asked_too_often(seed)
+        bounds = {
+            "humans": column_bounds(made, 0), "rectified": column_bounds(made, 0, tuning=tune_column(made, 0)),
+            "unweighted": column_bounds(replace(made, weight_R=np.ones(len(made.weight_R))), 0),
+        }  # fmt: skip
+        for name, found in bounds.items():
+            held[name].append(float(((found.low_T <= truth) & (truth <= found.high_T)).mean()))
+            if name in width:
+                width[name].append(float(found.width_T.mean()))
+    assert 0.93 <= np.mean(held["humans"]) <= 0.97
+    assert 0.93 <= np.mean(held["rectified"]) <= 0.97
+    assert np.mean(width["rectified"]) < 0.9 * np.mean(width["humans"])
+    assert np.mean(held["unweighted"]) < 0.85

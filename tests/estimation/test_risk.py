@@ -194,3 +194,34 @@ def test_settings_out_of_range_are_refused_in_words() -> None:
         noise_from_repeats(np.zeros((1, 1)), np.zeros((1, 1)))
     with pytest.raises(UnknownNameError, match="L1"):
         decompose_risk(pairs, draws=2)["L6"]
+
+
+def test_with_survey_weights_the_measured_risk_is_that_of_the_weighted_means() -> None:
+    pairs, bare, noise = World().draw(3)
+    weight = np.random.default_rng(0).gamma(2.0, 1.0, pairs.people)[pairs.person_R]
+    weighted = replace(pairs, weight_R=weight)
+    total = np.bincount(pairs.problem_R, weight)
+    means = [np.bincount(pairs.problem_R, weight * v[:, 0]) / total for v in (pairs.human_RD, *pairs.twin_JRD)]
+    by_hand = np.mean([(means[0] - twin) ** 2 for twin in means[1:]])
+    value = {t.term: t.estimate for t in decompose_risk(weighted, bare, noise, draws=2).terms}
+    assert value["risk"] == pytest.approx(by_hand)
+    five = value["L1"] + value["L2"] + value["L3"] + value["L4"] - value["L5"]
+    assert five + value["remainder"] == pytest.approx(value["risk"])
+    assert value["bare sum"] + value["bare remainder"] == pytest.approx(value["bare risk"])
+
+
+def test_equal_survey_weights_change_no_term() -> None:
+    pairs, bare, noise = World().draw(4)
+    plain, same = (
+        decompose_risk(p, bare, noise, draws=4)
+        for p in (pairs, replace(pairs, weight_R=np.full(len(pairs.person_R), 5.0)))
+    )
+    for one, other in zip(plain.terms, same.terms, strict=True):
+        assert (one.estimate, one.low, one.high) == pytest.approx((other.estimate, other.low, other.high))
+
+
+def test_repeated_answers_count_by_survey_weight() -> None:
+    first, second = np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [4.0], [3.0]])
+    assert noise_from_repeats(first, second).variance == pytest.approx(2 / 3)  # (0 + 4 / 2 + 0) / 3
+    found = noise_from_repeats(first, second, np.array([1.0, 6.0, 1.0]))
+    assert found.variance == pytest.approx(6 * 2 / 8)

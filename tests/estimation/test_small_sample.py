@@ -94,3 +94,11 @@ def test_quantiles_agree_with_scipy() -> None:
 def test_a_level_outside_zero_and_one_is_refused(level: float) -> None:
     with pytest.raises(ConfigError, match=r"such as 0\.95"):
         student(5, level)
+
+
+def test_a_share_that_nobody_picked_is_unknown_where_nobody_was_asked_and_warns_of_nothing() -> None:
+    sums = within(np.array([0.0, 0.0]), np.array([0, 0]), 2)
+    with np.errstate(all="raise", divide="ignore"):
+        _, half, error, _ = share_interval(sums, 0.0, left_open(sums.kish_T), 0.95)
+    assert half[0] == error[0] == 0
+    assert np.isnan(half[1])

@@ -105,3 +105,28 @@ def test_a_crowd_with_other_problems_or_no_numbers_is_refused() -> None:
         overconfident(replace(human, response_type=Choice(3)), human, GROUPS)
     with pytest.raises(ConfigError, match="at least 19 draws"):
         overconfident(human, human, GROUPS, draws=5)
+
+
+def test_survey_weights_decide_whom_the_crowd_is_held_against() -> None:
+    # nine of ten who answered are of the west, which answers higher; the crowd, and the population, have a quarter
+    asked = crowd_of(600, 8, west=1.5, share=0.5)
+    west = asked.profiles.values_NC[:, 0] == 3
+    keep = np.flatnonzero(west | (np.arange(600) % 20 == 0))
+    human = asked.subset(np.arange(PROBLEMS), keep)
+    crowd = crowd_of(2000, 9, west=1.5)
+    weights = np.where(west[keep], 1.0, 3.0 * west[keep].sum() / (~west[keep]).sum())
+    by_weight, alike = (
+        next(r for r in overconfident(h, crowd, GROUPS, draws=199) if not r.column)
+        for h in (replace(human, weights_N=weights), human)
+    )
+    assert alike.verdict == "over-confident"
+    assert by_weight.verdict == "no evidence against it"
+
+
+def test_equal_survey_weights_change_no_row() -> None:
+    human, crowd = crowd_of(80, 10, share=0.5), crowd_of(400, 11)
+    plain, same = (
+        trust_frame(overconfident(h, crowd, GROUPS, draws=99))
+        for h in (human, replace(human, weights_N=np.full(80, 3.0)))
+    )
+    pd.testing.assert_frame_equal(plain, same)

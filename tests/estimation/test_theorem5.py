@@ -47,3 +47,13 @@ def test_the_llms_randomness_is_the_variance_of_its_draws() -> None:
     assert llm_variance(References((three,)), points, 2) == pytest.approx([8.0, 0.0])  # draws 1 and 5
     assert llm_variance(References((three, one)), points, 2) == pytest.approx([4.0, 0.0])
     assert llm_variance(None, points, 2).tolist() == [0.0, 0.0]
+
+
+def test_survey_weights_make_weighted_means_and_fewer_people() -> None:
+    residual, weight = np.array([1.0, -1.0]), np.array([3.0, 1.0])
+    made = theorem5_interval(
+        np.array([3.0]), 100, np.zeros(1), np.zeros(1), residual, np.zeros(2, int), weight_R=weight
+    )
+    # mean (3 - 1) / 4 = .5, mean square 1, variance .75, effective people 16 / 10
+    assert made.tolerance_T[0] == pytest.approx(1.0)
+    assert made.sampling_T[0] == pytest.approx(norm.ppf(0.975) * np.sqrt(0.75 / 1.6))

@@ -17,6 +17,7 @@ from crowdllm.estimation.gate_input import answer_groups, gate_input
 from crowdllm.estimation.human_noise import noise_from_reliability, repeated_in_study
 from crowdllm.estimation.known_answers import errors_from_others
 from crowdllm.estimation.plan_study import Prices, plan_study
+from crowdllm.estimation.plan_tables import plan_lines
 from crowdllm.estimation.trust import TrustSettings, check_trust, trust_tables
 from crowdllm.estimation.twin_pairs import as_numbers, twin_pairs
 from crowdllm.methods.crowdllm import CrowdSimulator
@@ -179,3 +180,58 @@ def test_plans_are_for_shares_where_there_is_no_scale(
         plan = plan_study(found.study, model, None, Prices(20, 1.0), 0.2, folds=2)
         assert (plan.allocation.before_T > 0).all()
         assert check_trust(found.study, model).gate is None
+
+
+def test_everything_is_judged_by_the_weighted_people(known: tuple[Any, Any]) -> None:
+    found, model = known
+    weight_N = np.where(np.arange(60) < 10, 6.0, 1.0)
+    weighted = replace(found.study, weights_N=weight_N)
+    plain, trust = (
+        check_trust(study, model, found.references, TrustSettings(new_people=True)) for study in (found.study, weighted)
+    )
+    assert plain.gate is not None
+    assert trust.gate is not None
+    problem_R, person_R = weighted.responses.problem_R, weighted.responses.participant_R
+    mean_T = [
+        np.average(weighted.responses.values_RD[mine, 0] + 1, weights=weight_N[person_R[mine]])
+        for mine in (problem_R == t for t in range(12))
+    ]
+    signed_T = np.array(mean_T) - bare_llm(found.references, FIVE, weighted.problems).answer_TD[:, 0]
+    names = answer_groups(found.references, weighted)
+    for group in trust.gate.groups:
+        assert group.mean_delta == pytest.approx(signed_T[[name == group.group for name in names]].mean())
+    assert trust.risk["risk"].estimate != plain.risk["risk"].estimate
+    assert len(trust.subgroups) == len(plain.subgroups)
+
+
+def test_a_crowd_is_judged_with_weights_in_folds_too(known: tuple[Any, Any]) -> None:
+    found, model = known
+    weighted = replace(found.study, weights_N=np.where(np.arange(60) < 10, 6.0, 1.0))
+    trust = check_trust(weighted, model, found.references)
+    assert trust.risk.responses == len(weighted.responses)
+    assert trust.gate is not None
+    assert "everybody" in set(trust_tables(trust)["subgroups"]["column"])
+
+
+def test_kappa_is_of_each_problem_once_however_many_folds_judge(known: tuple[Any, Any]) -> None:
+    found, model = known
+    trust = check_trust(found.study, model, found.references, TrustSettings(level=0.8))
+    assert trust.gate is not None
+    points = found.study.responses.values_RD[:, 0] + 1
+    mean_T = np.array([points[found.study.responses.problem_R == t].mean() for t in range(12)])
+    error_T = np.sort(np.abs(mean_T - bare_llm(found.references, FIVE, found.study.problems).answer_TD[:, 0]))
+    assert trust.gate.kappa == pytest.approx(error_T[10])  # ceil(13 * .8) = the 11th of twelve
+
+
+def test_a_plan_for_a_weighted_study_says_so_and_asks_for_more(known: tuple[Any, Any]) -> None:
+    found, model = known
+    weighted = replace(found.study, weights_N=np.where(np.arange(60) < 10, 6.0, 1.0))
+    plain, plan = (
+        plan_study(study, model, found.references, Prices(10_000, 1.0), 1.0, folds=0)
+        for study in (found.study, weighted)
+    )
+    kish = (10 * 6 + 50) ** 2 / (10 * 36 + 50)
+    assert plan.effective == pytest.approx(kish / 60)
+    assert plan.allocation.needed_T.sum() > 1.3 * plain.allocation.needed_T.sum()
+    assert any("survey weights are used: 100 answers tell as much as 49" in line for line in plan_lines(plan))
+    assert not any("weights" in line for line in plan_lines(plain))

@@ -384,6 +384,14 @@ def test_a_folder_with_other_things_is_refused_and_left_alone(saved: Saved, tmp_
     assert contents(model) == before
 
 
+def test_a_run_that_was_killed_over_its_first_file_goes_on(saved: Saved, tmp_path: Path, contents: Contents) -> None:
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".meta.json.fresh").write_text('{"crowdllm": ')
+    for name in ("killed", "whole"):
+        stream(saved, tmp_path / name)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [

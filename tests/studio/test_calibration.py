@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,15 @@ def test_a_study_that_the_crowd_was_not_fitted_on_is_refused(server: Any, tmp_pa
     assert answer.status_code == 400
     assert "profile column" in answer.text
     assert server.work.store.remove(other)
+
+
+def test_survey_weights_of_people_count_in_their_means_and_in_how_many_they_are() -> None:
+    """Answers 1, 1, 3 with weights 1, 1, 2: mean 2, mean square (1 + 1 + 2) / 4 = 1; 16 / 6 people without weights."""
+    made = study(Ordinal(("1", "2", "3")), [[0, 0, 2]])
+    weighted = replace(made, weights_N=np.array([1.0, 1.0, 2.0]))
+    columns = make_columns(made.response_type, made.problems, made.responses)
+    mean_TC, noise_TC, _ = calibration._humans(weighted, columns)
+    kish = 16 / 6
+    np.testing.assert_allclose(mean_TC[0], [2.0, 0.5, 0, 0.5])
+    assert noise_TC[0, 0] == pytest.approx(1.0 * kish / (kish - 1) / kish)
+    assert noise_TC[0, 1] == pytest.approx(0.25 / (kish - 1))

@@ -58,12 +58,14 @@ def estimate(
     from crowdllm.errors import ConfigError
     from crowdllm.estimation.estimate import EstimateSettings, estimate_study
     from crowdllm.estimation.human_noise import human_noise
+    from crowdllm.estimation.subgroup_trust import check_limit
     from crowdllm.estimation.trust import TrustSettings, check_trust
     from crowdllm.experiments.estimate_folder import flag_groups, fold_store, require_free, write_estimates
     from crowdllm.experiments.own_coverage import own_coverage
     from crowdllm.experiments.sources import open_references, open_study
 
     require_free(out)
+    check_limit(limit)
     opened, fitted, meta = open_study(study), load_model(model), read_meta(model)
     sources = open_references(opened, references or ",".join(fitted.reference_sources) or "none")
     pairs = tuple(_pair(text) for text in compare or ())

@@ -32,7 +32,7 @@ def print_estimates(estimates: Estimates) -> None:
         return
     whole = table[table["group"] == ""]
     for estimand in ("mean", "share", "difference", "subgroup"):
-        part = whole[whole["estimand"] == estimand]
+        part = whole[(whole["estimand"] == estimand) & whole["interval"].isin(KINDS)]
         if not len(part) or (estimand == "share" and (whole["estimand"] == "mean").any()):
             continue
         console.print(Text(visible(f"{estimand} per problem, {level:.0%} intervals", console.encoding), style="italic"))

@@ -48,6 +48,7 @@ def plan(
     from crowdllm.estimation.plan_tables import plan_lines
     from crowdllm.experiments.sources import open_references, open_study
 
+    require_free(out)
     opened, fitted = open_study(study), load_model(model)
     check_fits(fitted, opened.study)
     named = references or (",".join(fitted.reference_sources) or "none")
@@ -61,6 +62,21 @@ def plan(
     for path in write_plan(found, out):
         say(f"wrote {path}")
     say("next: collect batch.csv, add the answers to the study, fit again, and plan again")
+
+
+FILES = ("problems.csv", "batch.csv", "mix.csv", "curve.csv", "plan.svg")
+
+
+def require_free(out: Path) -> None:
+    """Raise CrowdLLMError where the folder holds something other than a plan, such as a study."""
+    from crowdllm.errors import CrowdLLMError
+
+    if out.exists() and not out.is_dir():
+        raise CrowdLLMError(f"{out} is a file; choose another folder")
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    ours = {"batch.csv", "curve.csv"} <= there and "study.toml" not in there
+    if not ours and not all(name.removesuffix(".tmp") in FILES for name in there):
+        raise CrowdLLMError(f"{out} exists and holds something other than a plan; choose another folder")
 
 
 def write_plan(found: Plan, out: Path) -> list[Path]:

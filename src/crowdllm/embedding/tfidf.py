@@ -41,7 +41,7 @@ class TfidfEmbedder:
         width = min(MAX_WIDTH, weights.shape[0] - 1, weights.shape[1] - 1)
         if width < 1:
             return TfidfEmbedder((), np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
-        with np.errstate(invalid="ignore"):  # texts that are all the same have no variance to explain
+        with np.errstate(invalid="ignore", divide="ignore"):  # texts that are all the same have no variance to explain
             svd = TruncatedSVD(n_components=width, random_state=seed).fit(weights)
         return TfidfEmbedder(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32))
 

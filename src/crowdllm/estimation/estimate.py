@@ -19,6 +19,7 @@ from crowdllm.belief.checkpoint import check_fits
 from crowdllm.belief.crowd_model import CrowdModel
 from crowdllm.belief.items import Items
 from crowdllm.data.study import Study
+from crowdllm.data.study_weights import effective_number
 from crowdllm.errors import ConfigError, MismatchError, UnknownNameError
 from crowdllm.estimation.conformal import least_problems
 from crowdllm.estimation.cross_fit import FOLDS, PeoplePredictions, cross_fit_people, cross_fit_problems
@@ -141,6 +142,7 @@ def gather(
     """Fit what has to be fitted and collect what intervals are made from; raises as `estimate_study`."""
     check_level(settings.level)
     check_fits(model, study)
+    pairs = _pairs(study, settings.compare)
     if study.simulated and not len(study.responses):
         raise MismatchError("the study has no response at all; estimates need the problems' human responses, or some")
     columns = make_columns(study.response_type, study.problems, study.responses)
@@ -148,6 +150,12 @@ def gather(
     notes = ["the study's survey weights are used"] if weight_N is not None else []
     if study.simulated:
         notes.append("the study is marked as simulated: its 'humans' are simulated people")
+    people_T = np.bincount(study.responses.problem_R)
+    if people_T.max(initial=0) == 1:
+        notes.append(
+            "no problem was answered by two people: nothing is known of how people differ, so that means and shares of "
+            "humans have no interval"
+        )
     names, members_GN = _groups(study, settings.by)
     items = _items(study, model, references)
     people = _over_people(study, model, references, settings, columns, members_GN, weight_N, notes, progress, store)
@@ -174,7 +182,7 @@ def gather(
         twin_R=_twins(study, model, items, columns, settings.seed) if scale else np.zeros(0),
         llm_T=llm_variance(references, points, len(study.problems)) if scale else np.zeros(len(study.problems)),
         groups=groups,
-        pairs=_pairs(study, settings.compare),
+        pairs=pairs,
         settings=settings,
         notes=tuple(notes),
     )
@@ -265,7 +273,7 @@ def _asked(
         answer_RC=answer_RC,
         above_RC=above_RC,
         count=count,
-        frame_T=np.full(count, float(member_N.sum())),
+        frame_T=np.full(count, float(member_N.sum()) if weight_N is None else effective_number(weight_N[member_N])),
         participant_R=responses.participant_R[inside],
     )
 

@@ -3,7 +3,8 @@
 Columns of the first (`TABLE`): problem; estimand (mean, share, median, difference, subgroup); of: the option or level
 of a share, the other problem of a difference, the two levels of a subgroup difference; group: the subgroup that was
 estimated, "" for everybody; interval (human, rectified, combined, conformal, theorem5); estimate, low, high, level;
-humans: how many answers it rests on; worth: how many human answers alone would give an interval as narrow; note.
+humans: how many answers it rests on; worth: how many human answers alone (weighted as unequally as those there are,
+where there are survey weights) would give an interval as narrow; note.
 
 Shapes: T problems, C columns, P pairs.
 """
@@ -144,7 +145,7 @@ def _answered(evidence: Evidence, asked: Asked, group: str) -> Iterator[Part]:
             if np.isnan(bounds.low_T[rows]).all():
                 continue
             own = alone[found.estimand, found.column]
-            value_T = worth(kish_T, own.variance_T, bounds.variance_T)
+            value_T = worth(n_T, own.variance_T, bounds.variance_T)
             yield Part(rows, found.estimand, label, group, interval, _taken(bounds, rows), n_T[rows], value_T[rows])
 
 
@@ -166,12 +167,17 @@ def _unanswered(evidence: Evidence) -> Iterator[Part]:
         half = calibration.half_width(level)
         bounds = conformal_bounds(crowd_T, found.estimand, ends_of(evidence.columns, found), half)
         scale_T = error_scale(crowd_T, found.estimand)
-        value_T = humans_for(half * scale_T, _spread(asked, found, crowd_T), level)
+        value_T = humans_for(half * scale_T, _spread(asked, found, crowd_T), level) / _effective(asked)
         note = NO_HUMANS if np.isfinite(half) else TOO_FEW
         label = _labels(evidence, found.column, rows)
         yield Part(
             rows, found.estimand, label, "", CONFORMAL, _taken(bounds, rows), np.zeros(len(rows)), value_T[rows], note
         )
+
+
+def _effective(asked: Asked) -> float:
+    """As much of an answer as survey weights leave: Kish's effective number of the answers over their number."""
+    return float(asked.weight_R.sum() ** 2 / (asked.weight_R**2).sum() / len(asked.weight_R))
 
 
 def _calibrated(founds: list[Found], evidence: Evidence) -> Calibration:
@@ -210,6 +216,7 @@ def _theorem5(evidence: Evidence) -> Iterator[Part]:
         asked.answer_RC[:, 0] - evidence.twin_R,
         asked.problem_R,
         evidence.settings.level,
+        weight_R=asked.weight_R,
     )
     low, high = float(evidence.columns.low_C[0]), float(evidence.columns.high_C[0])
     bounds = around(made.crowd_T, made.tolerance_T + made.sampling_T, low, high)

@@ -33,7 +33,7 @@ LISTED = 4
 
 @dataclass(frozen=True)
 class MixRow:
-    """One level of one column: how many training people had it, its share of them and of the recruits.
+    """One level of one column: how many training people had it, its (weighted) share of them and of the recruits.
 
     state: "seen", "rare", "unseen", or "not recruited" where no recruit has it.
     """
@@ -100,11 +100,14 @@ class MixReport:
         return lines
 
 
-def compare_mix(training: Profiles, recruited: Profiles, groups: Groups, rare: int = RARE) -> MixReport:
+def compare_mix(
+    training: Profiles, recruited: Profiles, groups: Groups, rare: int = RARE, weight_N: Array | None = None
+) -> MixReport:
     """The training people against the recruits, level by level and in pairs of columns.
 
-    groups: as `crowdllm.simulation.groups.subgroups(model.generator)` gives. Raises MismatchError for other columns,
-    ConfigError where either side has nobody.
+    groups: as `crowdllm.simulation.groups.subgroups(model.generator)` gives. weight_N: survey weights of the training
+    people, which count in their shares (not in how many were seen). Raises MismatchError for other columns, ConfigError
+    where either side has nobody.
     """
     require_same_columns(training.columns, recruited.columns)
     if not len(training) or not len(recruited):
@@ -112,9 +115,11 @@ def compare_mix(training: Profiles, recruited: Profiles, groups: Groups, rare: i
     seen_GN, crowd_GN = groups.members(training)[1:], groups.members(recruited)[1:]
     names = groups.names[1:]
     count_G, share_G = seen_GN.sum(axis=1), crowd_GN.mean(axis=1) if len(names) else np.zeros(0)
+    weight_N = np.ones(len(training)) if weight_N is None else weight_N
+    own_G = seen_GN @ weight_N / weight_N.sum()
     rows = tuple(
-        MixRow(column, level, int(n), float(n / len(training)), float(share), _state(int(n), float(share), rare))
-        for (column, level), n, share in zip(names, count_G, share_G, strict=True)
+        MixRow(column, level, int(n), float(own), float(share), _state(int(n), float(share), rare))
+        for (column, level), n, own, share in zip(names, count_G, own_G, share_G, strict=True)
         if n or share
     )
     outside_N = _outside(training, recruited)

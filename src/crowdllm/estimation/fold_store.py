@@ -34,7 +34,7 @@ class FoldStore:
         try:
             with np.load(self.path(name), allow_pickle=False) as held:
                 return {key: held[key] for key in held.files}
-        except (OSError, ValueError, BadZipFile, KeyError):
+        except (OSError, EOFError, ValueError, BadZipFile, KeyError, NotImplementedError, RuntimeError):
             return None
 
     def write(self, name: str, arrays: Mapping[str, Any]) -> None:

@@ -22,7 +22,8 @@ it falls with kappa, and it is 0 for an LLM without randomness.
 
 *The verdict* rests on human answers that the model was not fitted on. advantage_t = (Y - y_ref)^2 - (Y - y~)^2 + eta is
 linear in the people's mean Y, so the noise of few answers does not bias it; its mean over a group has an interval that
-counts both problems and people as drawn (two-way clustered variance). Above 0: the crowd; below 0: not the crowd.
+counts both problems and people as drawn (two-way clustered variance). Above 0: the crowd; below 0: not the crowd. With
+survey weights Y is the people's weighted mean, and what a person's answers pull counts by weight.
 
 Shapes: T problems, R responses, G groups, N simulated people per problem.
 """
@@ -38,6 +39,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from crowdllm.errors import ConfigError, MismatchError
+from crowdllm.estimation.small_sample import within
 
 Array = NDArray[np.float64]
 CROWD = "the crowd beats the bare LLM here"
@@ -55,6 +57,7 @@ class GateInput:
     reference_T, randomness_T: the bare LLM's answer and eta; reference_noise_T: what is left of eta in an answer that
     is a mean of several. size: N, simulated people per problem. same_T: which problem each of these is, where one
     stands here several times (once per fold, with its own crowd and its own people); None where each is another.
+    weight_R: survey weights of the human answers, on any scale within a problem; None where all count alike.
     """
 
     person_R: NDArray[np.int64]
@@ -68,16 +71,23 @@ class GateInput:
     reference_noise_T: Array
     size: int
     same_T: NDArray[np.int64] | None = None
+    weight_R: Array | None = None
 
     def __post_init__(self) -> None:
         crowd, llm = (self.crowd_T, self.second_T, self.noise_T), (self.reference_T, self.randomness_T)
         lengths = {len(a) for a in (*crowd, *llm, self.reference_noise_T)}
-        if len(lengths) != 1 or not len(self.person_R) == len(self.problem_R) == len(self.human_R):
+        answers = {len(a) for a in (self.person_R, self.problem_R, self.human_R, self.survey_weight_R)}
+        if len(lengths) != 1 or len(answers) != 1:
             raise MismatchError(
                 "arrays of problems must have one entry per problem, those of responses one per response"
             )
         if self.size < 3:
             raise ConfigError(f"the gate needs a crowd of at least 3 people per problem, not {self.size}")
+
+    @property
+    def survey_weight_R(self) -> Array:
+        """(R,) survey weights; ones where there are none."""
+        return np.ones(len(self.human_R)) if self.weight_R is None else self.weight_R
 
     @property
     def cluster_T(self) -> NDArray[np.int64]:
@@ -184,9 +194,8 @@ def gate(
         raise MismatchError(f"{len(group_T)} groups were given for {len(data.crowd_T)} problems")
     if not 0 < level < 1:
         raise ConfigError(f"the level must lie between 0 and 1, not {level}")
-    count_T = np.bincount(data.problem_R, minlength=len(data.crowd_T))
-    total_T = np.bincount(data.problem_R, weights=data.human_R, minlength=len(data.crowd_T))
-    mean_T = np.divide(total_T, count_T, out=np.full(len(count_T), np.nan), where=count_T > 0)
+    people = within(data.human_R, data.problem_R, len(data.crowd_T), data.survey_weight_R)
+    mean_T, count_T = people.mean_T, people.n_T
     delta_T = mean_T - data.reference_T
     bound = kappa_alpha(delta_T, alpha) if kappa is None else kappa
     names = list(dict.fromkeys(str(g) for g in group_T))
@@ -255,8 +264,9 @@ def advantage_interval(data: GateInput, in_T: NDArray[np.bool_], mean_T: Array, 
     if len(size_C) < 2:
         return advantage, np.inf
     rows = np.flatnonzero(in_T[data.problem_R])
-    t_R, count_T = data.problem_R[rows], np.bincount(data.problem_R, minlength=len(mu_T))
-    pull_R = 2 * mu_T[t_R] * (data.human_R[rows] - mean_T[t_R]) / count_T[t_R] * weight_T[t_R]
+    t_R, survey_R = data.problem_R[rows], data.survey_weight_R
+    share_R = survey_R[rows] / np.bincount(data.problem_R, survey_R, minlength=len(mu_T))[t_R]
+    pull_R = 2 * mu_T[t_R] * (data.human_R[rows] - mean_T[t_R]) * share_R * weight_T[t_R]
     by_person = np.bincount(data.person_R[rows], weights=pull_R)
     over_problems = float(mean_C.var(ddof=1)) / len(size_C)
     variance = over_problems + max(float((by_person**2).sum() - (pull_R**2).sum()), 0.0)
@@ -266,11 +276,7 @@ def advantage_interval(data: GateInput, in_T: NDArray[np.bool_], mean_T: Array, 
 def _sampling_noise(data: GateInput, in_T: NDArray[np.bool_]) -> float:
     """Mean over problems of the variance of the people's mean; the spread within problems is pooled."""
     rows = in_T[data.problem_R]
-    t_R, value_R = data.problem_R[rows], data.human_R[rows]
-    count_T = np.bincount(t_R, minlength=len(in_T))
-    mean_T = np.bincount(t_R, weights=value_R, minlength=len(in_T)) / np.maximum(count_T, 1)
-    freedom = int(len(t_R) - (count_T > 0).sum())
-    if freedom < 1:
+    people = within(data.human_R[rows], data.problem_R[rows], len(in_T), data.survey_weight_R[rows])
+    if np.isnan(people.pooled):
         return 0.0
-    pooled = float(((value_R - mean_T[t_R]) ** 2).sum()) / freedom
-    return pooled * float((1 / count_T[count_T > 0]).mean())
+    return people.pooled * float((1 / people.kish_T[people.kish_T > 0]).mean())

@@ -69,6 +69,7 @@ def gate_input(
         randomness_T=bare.randomness_T,
         reference_noise_T=bare.answer_variance_T,
         size=count,
+        weight_R=study.responses.weight_R,
     )
 
 

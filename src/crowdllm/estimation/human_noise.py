@@ -68,16 +68,19 @@ def noise_from_reliability(reliability: float) -> HumanNoise:
     return HumanNoise("reliability", reliability=reliability)
 
 
-def noise_from_repeats(first_PD: Array, second_PD: Array) -> HumanNoise:
-    """From two answers of each of P people; raises ConfigError for fewer than two people."""
+def noise_from_repeats(first_PD: Array, second_PD: Array, weight_P: Array | None = None) -> HumanNoise:
+    """From two answers of each of P people, by survey weight if given; raises ConfigError for fewer than two people."""
     first_PD, second_PD = np.asarray(first_PD, dtype=float), np.asarray(second_PD, dtype=float)
     if first_PD.shape != second_PD.shape:
         raise MismatchError(f"first and second answers must pair up, not {first_PD.shape} with {second_PD.shape}")
     if len(first_PD) < 2:
         raise ConfigError(f"noise can be told from at least two repeated answers, not {len(first_PD)}")
     half_P = ((first_PD - second_PD) ** 2).reshape(len(first_PD), -1).sum(axis=1) / 2
-    error = float(half_P.std(ddof=1) / np.sqrt(len(half_P)))
-    return HumanNoise("repeats", variance=float(half_P.mean()), error=error, pairs=len(half_P))
+    share_P = np.ones(len(half_P)) if weight_P is None else weight_P
+    share_P = share_P / share_P.sum()
+    variance = float(share_P @ half_P)
+    spread = float((share_P**2) @ (half_P - variance) ** 2) * len(half_P) / (len(half_P) - 1)
+    return HumanNoise("repeats", variance=variance, error=float(np.sqrt(spread)), pairs=len(half_P))
 
 
 def repeated_in_study(study: Study, repeats: Sequence[tuple[str, str]]) -> HumanNoise:
@@ -87,7 +90,8 @@ def repeated_in_study(study: Study, repeats: Sequence[tuple[str, str]]) -> Human
     """
     ids = [str(i) for i in study.problems.ids]
     value_RD = as_numbers(study.responses.values_RD, study.response_type, widest(study.problems, study.response_type))
-    first, second = [], []
+    weight_R = study.responses.weight_R
+    first, second, weights = [], [], []
     for pair in repeats:
         for name in pair:
             if name not in ids:
@@ -97,9 +101,11 @@ def repeated_in_study(study: Study, repeats: Sequence[tuple[str, str]]) -> Human
         _, a, b = np.intersect1d(people[0], people[1], return_indices=True)
         first.append(value_RD[rows[0][a]])
         second.append(value_RD[rows[1][b]])
+        weights.append(np.ones(len(a)) if weight_R is None else weight_R[rows[0][a]])
     width = value_RD.shape[1]
     none = np.zeros((0, width))
-    return noise_from_repeats(np.concatenate([none, *first]), np.concatenate([none, *second]))
+    both = [np.concatenate([none, *part]) for part in (first, second)]
+    return noise_from_repeats(both[0], both[1], np.concatenate([np.zeros(0), *weights]))
 
 
 def human_noise(study: Study, reliability: float | None, repeats: Sequence[tuple[str, str]]) -> HumanNoise:

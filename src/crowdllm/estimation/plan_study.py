@@ -7,6 +7,9 @@ problems, that they are judged on (`cross_fit`), never by the given model on ans
 
 For responses other than scales, the interval that is planned is that of the option whose share is nearest to one half.
 
+With survey weights means, spreads and what the crowd explains are weighted, as in the intervals, and widths are those
+of as many answers as the weights leave (see `width_model`).
+
 Shapes: T problems, N people, C columns of responses, R responses.
 """
 
@@ -21,13 +24,15 @@ from numpy.typing import NDArray
 from crowdllm.belief.crowd_model import CrowdModel
 from crowdllm.belief.items import Items
 from crowdllm.data.study import Study
+from crowdllm.data.study_weights import effective_number
 from crowdllm.errors import ConfigError
 from crowdllm.estimation.conformal import LEAST_PROBLEMS, calibrate
 from crowdllm.estimation.cross_fit import cross_fit_people, cross_fit_problems
 from crowdllm.estimation.estimands import Columns, make_columns
 from crowdllm.estimation.planner import Allocation, Ask, allocate, choose_people, purposes
+from crowdllm.estimation.small_sample import check_level, within
 from crowdllm.estimation.training_share import LearningCurve, best_training, learning_curve
-from crowdllm.estimation.width_model import Counts, WidthModel, sums_of_squares
+from crowdllm.estimation.width_model import Counts, WidthModel, check_target, sums_of_squares
 from crowdllm.reference import References
 from crowdllm.responses.protocol import Array
 from crowdllm.rng import generator
@@ -53,10 +58,11 @@ class Prices:
     calls: int = CALLS
 
     def __post_init__(self) -> None:
-        if not (self.human > 0 and self.call >= 0 and self.budget >= 0 and self.calls >= 0):
+        finite = np.isfinite([self.human, self.call, self.budget]).all()
+        if not (finite and self.human > 0 and self.call >= 0 and self.budget >= 0 and self.calls >= 0):
             raise ConfigError(
-                f"prices and budget must be 0 or more, and a human answer cost something: budget {self.budget:g}, "
-                f"human {self.human:g}, call {self.call:g}"
+                "prices and budget must be numbers of 0 or more, and a human answer cost something: budget "
+                f"{self.budget:g}, human {self.human:g}, call {self.call:g}"
             )
 
 
@@ -80,7 +86,7 @@ class Plan:
 
     calls_T: LLM calls to make per problem. left: part of the variance that the crowd leaves. crowd_error: its root mean
     squared error on problems without answers; NaN where that was not measured. training_gain: width when so many
-    answers train, over the width when all rectify.
+    answers train, over the width when all rectify. effective: as much of an answer as survey weights leave; 1 without.
     """
 
     study: Study
@@ -98,6 +104,7 @@ class Plan:
     training: int
     training_gain: float
     mix: tuple[MixShare, ...]
+    effective: float = 1.0
 
     @property
     def cost(self) -> float:
@@ -134,6 +141,8 @@ def plan_study(
 
     Raises ConfigError for settings out of range, and MismatchError where model, study and references do not fit.
     """
+    check_level(level)
+    check_target(target)
     columns = make_columns(model.response_type, study.problems, study.responses)
     items = model.make_items(study.problems, references)
     mean_TC, square_TC = simulated_moments(model, items, columns, seed)
@@ -142,14 +151,16 @@ def plan_study(
     value_R = columns.encode(study.responses.values_RD)[
         np.arange(len(study.responses)), column_T[study.responses.problem_R]
     ]
-    count_T, sum_T = sums_of_squares(value_R, study.responses.problem_R, len(study.problems))
+    responses = study.responses
+    count_T, sum_T = sums_of_squares(value_R, responses.problem_R, len(study.problems), responses.weight_R)
+    effective = _effective(study)
     prior_T = np.maximum((square_TC - mean_TC**2)[every_T, column_T], 1e-6)
-    prior_T = prior_T * spread_ratio(prior_T, count_T, sum_T)
+    prior_T = prior_T * spread_ratio(prior_T, count_T, sum_T, effective)
     left, curve = _explained(study, references, model, columns, column_T, value_R, folds, seed, progress)
-    error, half = _unasked(study, references, model, columns, column_T, value_R, count_T, folds, level, seed, progress)
+    error, half = _unasked(study, references, model, columns, column_T, value_R, folds, level, seed, progress)
     heard_T = _referenced(study, references)
     unasked_T = np.where(heard_T, 2 * half, np.inf)
-    widths = WidthModel(prior_T, unasked_T, left, level=level)
+    widths = WidthModel(prior_T, unasked_T, left, level=level, effective=effective)
     calls_T = np.where(heard_T, 0, prices.calls * len(model.reference_sources))
     calls_T = _affordable(calls_T, prices)
     most = int((prices.budget - float(calls_T.sum()) * prices.call) / prices.human + 1e-9)
@@ -169,8 +180,16 @@ def plan_study(
     mix = _mix(study, groups.names, groups.members(study.profiles), mix_G, asks)
     return Plan(
         study, allocation, column_T, columns, tuple(asks), tuple(purpose), calls_T, prices, target, left, error, curve,
-        training, gain, mix,
+        training, gain, mix, effective,
     )  # fmt: skip
+
+
+def _effective(study: Study) -> float:
+    """Kish's effective number of the people who answered (of all, where nobody did) over their number."""
+    if study.weights_N is None:
+        return 1.0
+    people = study.responses.people if len(study.responses) else np.arange(len(study.profiles))
+    return min(effective_number(study.weights_N[people]) / max(len(people), 1), 1.0) or 1.0
 
 
 def _mix(
@@ -205,9 +224,9 @@ def _planned_column(columns: Columns, mean_TC: Array) -> NDArray[np.int64]:
     return np.asarray(np.abs(mean_TC - 0.5).argmin(axis=1), dtype=np.int64)
 
 
-def spread_ratio(prior_T: Array, count_T: Counts, sum_T: Array) -> float:
+def spread_ratio(prior_T: Array, count_T: Counts, sum_T: Array, effective: float = 1.0) -> float:
     """How many times more the people spread than the crowd says, over the problems that they have answered."""
-    freedom_T = np.maximum(count_T - 1, 0)
+    freedom_T, sum_T = np.maximum(effective * count_T - 1, 0), effective * sum_T
     expected = float((prior_T * freedom_T).sum())
     ratio = float(sum_T[freedom_T > 0].sum()) / expected if expected > 0 else 1.0
     return float(np.clip(ratio, 0.25, 4.0)) if ratio > 0 else 1.0
@@ -226,7 +245,10 @@ def _explained(
     for who in (half, people):
         part = study.subset(np.arange(len(study.problems)), who)
         inside = np.isin(study.responses.participant_R, who)
-        found = cross_fit_people(part, references, model.config, columns, folds, seed, progress=progress)
+        weight_N = part.relative_weights_N
+        found = cross_fit_people(
+            part, references, model.config, columns, folds, seed, weights_N=weight_N, progress=progress
+        )
         above_RC = found.above(part.responses)
         above_R = above_RC[np.arange(len(part.responses)), column_T[part.responses.problem_R]]
         points.append((len(part.responses) * (folds - 1) / folds, _left(value_R[inside], above_R, part)))
@@ -239,33 +261,31 @@ def _left(value_R: Array, above_R: Array, study: Study) -> float:
     problem_R, count = study.responses.problem_R, len(study.problems)
     count_T = np.bincount(problem_R, minlength=count)
     use_R = (count_T[problem_R] > 1) & ~np.isnan(above_R)
+    weight_R = np.ones(len(problem_R)) if study.responses.weight_R is None else study.responses.weight_R
+    at, weight = problem_R[use_R], weight_R[use_R]
+    total_T = np.bincount(at, weights=weight, minlength=count)
 
     def centred(of_R: Array) -> Array:
-        total_T = np.bincount(problem_R[use_R], weights=of_R[use_R], minlength=count)
-        number_T = np.maximum(np.bincount(problem_R[use_R], minlength=count), 1)
-        return np.asarray(of_R[use_R] - (total_T / number_T)[problem_R[use_R]])
+        sum_T = np.bincount(at, weights=weight * of_R[use_R], minlength=count)
+        return np.asarray(of_R[use_R] - (sum_T / np.where(total_T > 0, total_T, 1.0))[at])
 
     y, f = centred(value_R), centred(above_R)
-    product, spread = float(y @ f), float(y @ y) * float(f @ f)
+    product, spread = float((weight * y) @ f), float((weight * y) @ y) * float((weight * f) @ f)
     return float(np.clip(1 - (max(product, 0.0) ** 2 / spread if spread > 0 else 0.0), LEAST_LEFT, 1.0))
 
 
 def _unasked(
     study: Study, references: References | None, model: CrowdModel, columns: Columns, column_T: NDArray[np.int64],
-    value_R: Array, count_T: Counts, folds: int, level: float, seed: int, progress: Progress | None,
+    value_R: Array, folds: int, level: float, seed: int, progress: Progress | None,
 ) -> tuple[float, float]:  # fmt: skip
     """The crowd's error on problems that it has no answer to, and half its conformal interval; NaN and infinity."""
     if folds < 2 or len(study.responses.answered) < max(2 * folds, LEAST_PROBLEMS):
         return np.nan, np.inf
     crowd_TC = cross_fit_problems(study, references, model.config, columns, folds, seed, progress=progress)
     crowd_T = crowd_TC[np.arange(len(study.problems)), column_T]
-    total_T = np.bincount(study.responses.problem_R, weights=value_R, minlength=len(study.problems))
-    mean_T = np.divide(total_T, count_T, out=np.full(len(count_T), np.nan), where=count_T > 0)
-    _, square_T = sums_of_squares(value_R, study.responses.problem_R, len(study.problems))
-    freedom = int(np.maximum(count_T - 1, 0).sum())
-    pooled = float(square_T.sum()) / freedom if freedom else np.nan
-    noise_T = np.divide(pooled, count_T, out=np.full(len(count_T), np.nan), where=count_T > 0)
-    found = calibrate(mean_T - crowd_T, noise_T)
+    people = within(value_R, study.responses.problem_R, len(study.problems), study.responses.weight_R)
+    noise_T = np.divide(people.pooled, people.kish_T, out=np.full(len(crowd_T), np.nan), where=people.kish_T > 0)
+    found = calibrate(people.mean_T - crowd_T, noise_T)
     return found.spread, found.half_width(level)
 
 

@@ -97,6 +97,11 @@ def plan_lines(plan: Plan) -> list[str]:
 def _reasons(plan: Plan) -> list[str]:
     """What the crowd is worth for this plan."""
     out = []
+    if plan.study.weights_N is not None:
+        out.append(
+            f"the study's survey weights are used: 100 answers tell as much as {100 * plan.effective:.0f} without "
+            "weights, and new answers are taken to weigh as unequally"
+        )
     if plan.curve is None:
         out.append("the crowd's worth for single people was not measured: humans are counted as if alone")
     else:

@@ -20,7 +20,7 @@ Shapes: T problems, N people, C profile columns, R responses.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,7 @@ def _push(
 ) -> None:
     """Put the problem's steepest block into the queue, the greatest worth first."""
     sizes = np.arange(1, min(BLOCK, int(left_T[t])) + 1)
-    one = WidthModel(model.prior_T[[t]], model.unasked_T[[t]], model.left, model.weight, model.level)
+    one = replace(model, prior_T=model.prior_T[[t]], unasked_T=model.unasked_T[[t]])
     now = max(float(one.best_width(have_T[[t]], variance_T[[t]])[0]), target)
     then = np.maximum(_widths(model, t, have_T[t] + sizes, variance_T), target)
     now = now if np.isfinite(now) else 2 * float(then[0])  # no interval at all: worth as much as halving the first one
@@ -127,7 +127,7 @@ def _push(
 def _widths(model: WidthModel, t: int, count_K: Counts, variance_T: Array) -> Array:
     """(K,) widths of one problem with so many answers."""
     same = np.full(len(count_K), 1.0)
-    one = WidthModel(model.prior_T[t] * same, model.unasked_T[t] * same, model.left, model.weight, model.level)
+    one = replace(model, prior_T=model.prior_T[t] * same, unasked_T=model.unasked_T[t] * same)
     return one.best_width(count_K, variance_T[t] * same)
 
 

@@ -96,7 +96,8 @@ class Asked:
 
     answer_RC: columns of the answers. above_RC: f_i - F-bar, of the frame (or the group in the frame) that the person
     belongs to. count: T. frame_T: F, how many people the frame holds per problem. population_T: N where the target is a
-    finite population that was drawn from without replacement; None for a large one.
+    finite population that was drawn from without replacement; None for a large one. Both are effective numbers (Kish)
+    where there are survey weights.
     """
 
     columns: Columns

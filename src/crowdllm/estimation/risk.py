@@ -24,6 +24,9 @@ From one answer per person only L1 + L2 and L2 + L3 show (see `crowdllm.estimati
 L' need no such knowledge. Estimates come with bootstrap intervals over people and problems; bounded terms as the range
 that is possible, widened by the same error at both ends.
 
+With survey weights every mean over people is weighted, Y and the twins' mean too, and n is Kish's effective number of
+people; the identities above hold as they stand.
+
 Shapes: T problems, R pairs, D numbers of a response, B bootstrap draws.
 """
 
@@ -40,7 +43,7 @@ from scipy.special import ndtri
 from crowdllm.errors import ConfigError, UnknownNameError
 from crowdllm.estimation.bare_llm import BareLLM
 from crowdllm.estimation.human_noise import HumanNoise
-from crowdllm.estimation.risk_moments import Moments, moments, prepare
+from crowdllm.estimation.risk_moments import Moments, effective_people, moments, prepare
 from crowdllm.estimation.twin_pairs import TwinPairs
 from crowdllm.rng import generator
 
@@ -143,12 +146,14 @@ def decompose_risk(
     kept, left_out = _usable(pairs, bare)
     count_T = np.bincount(kept.problem_R, minlength=kept.problems)
     sums = prepare(kept, None if bare is None else bare.answer_TD)
+    people_T = effective_people(sums, kept.problem_R, kept.problems)
     noise = noise or HumanNoise()
     randomness_T = np.full(kept.problems, np.nan) if bare is None else bare.answer_variance_T
     single_T = np.full(kept.problems, np.nan) if bare is None else bare.randomness_T
 
     def all_terms(weight_R: Array, weight_T: Array, shift: float) -> tuple[dict[str, float], dict[str, float]]:
-        average = _average(moments(sums, kept.problem_R, kept.problems, weight_R), count_T, weight_T)
+        found = moments(sums, kept.problem_R, kept.problems, weight_R)
+        average = _average(found, count_T, people_T, weight_T)
         average |= {"answer variance": _mean(randomness_T, weight_T, count_T)}
         average |= {"randomness": _mean(single_T, weight_T, count_T)}
         low, high = _noise_range(average, noise, shift)
@@ -185,9 +190,9 @@ def _mean(value_T: Array, weight_T: Array, count_T: NDArray[np.int64]) -> float:
     return float((weight_T[known] * value_T[known]).sum() / total) if total > 0 else np.nan
 
 
-def _average(m: Moments, count_T: NDArray[np.int64], weight_T: Array) -> dict[str, float]:
+def _average(m: Moments, count_T: NDArray[np.int64], people_T: Array, weight_T: Array) -> dict[str, float]:
     """Averages over problems of what does not need the noise; `1/n` is that of each problem as it was observed."""
-    part = 1 / np.maximum(count_T, 1)
+    part = 1 / np.maximum(people_T, 1)
     both = {
         "spread": m.spread, "spread/n": m.spread * part, "1/n": np.where(np.isnan(m.spread), np.nan, part),
         "miss": m.miss, "together": m.together * (1 - part), "twin noise": m.twin_noise,

@@ -106,6 +106,7 @@ def share_interval(sums: Within, toward: float, left_T: Array, level: float) -> 
     share_T, n_T = np.where(sums.kish_T > 0, sums.mean_T, toward), sums.kish_T
     centre_T = (n_T * share_T + z2 * toward) / (n_T + z2)
     more_T = np.where(n_T > 1, np.minimum(n_T / np.maximum(n_T - 1, 1e-9), 2.0), 2.0)
+    left_T = np.where(n_T > 0, left_T, np.nan)  # nobody was asked: infinitely much is open, also of a share of 0
     error_T = centre_T * (1 - centre_T) * more_T * left_T
     noise_T = np.where(n_T > 1, share_T * (1 - share_T) * more_T * left_T, error_T)
     return centre_T, np.sqrt(z2 * error_T), error_T, noise_T

@@ -8,7 +8,8 @@ subgroup was learned. Each subgroup's simulated means are held against the human
 means on problem t, and v_t the variance that both sides' sampling allows, Q = mean_t d_t^2 / v_t is about 1 for honest
 intervals. Its null distribution keeps that the same people answer many problems: every person's deviations are
 multiplied by one random sign (wild bootstrap), so that Q* varies as it would if the crowd were right. p-values are
-corrected for the number of subgroups (Holm). `widen` is how many times wider the simulated intervals had to be.
+corrected for the number of subgroups (Holm). `widen` is how many times wider the simulated intervals had to be. With
+survey weights the humans' means are weighted, and their number is Kish's effective one.
 
 Shapes: G groups, T problems, N people, R responses, B draws.
 """
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from crowdllm.data.profiles import require_same_columns
 from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError, MismatchError
+from crowdllm.estimation.small_sample import within
 from crowdllm.evaluation.histograms import is_scale, numbers
 from crowdllm.responses.ordinal import Ordinal
 from crowdllm.responses.protocol import ResponseType
@@ -84,10 +86,15 @@ def shown(estimate: float, low: float, high: float, limit: float, digits: int = 
     return f"{estimate:.{digits}f} {ends}"
 
 
+def check_limit(limit: float | None) -> None:
+    """Raise ConfigError for a limit that is none; None stands for the default."""
+    if limit is not None and not limit > 0:
+        raise ConfigError(f"the limit of an interval's width must be above 0, not {limit}")
+
+
 def flag_wide(frame: pd.DataFrame, limit: float, low: str = "low", high: str = "high") -> pd.DataFrame:
     """The table with columns `limit` and `too_wide`; raises ConfigError for a limit that is none."""
-    if not limit > 0:
-        raise ConfigError(f"the limit of an interval's width must be above 0, not {limit}")
+    check_limit(limit)
     width = frame[high].to_numpy(dtype=float) - frame[low].to_numpy(dtype=float)
     return frame.assign(limit=limit, too_wide=~(width <= limit))
 
@@ -126,21 +133,21 @@ class _Within:
     person_R: NDArray[np.int64]
     problem_R: NDArray[np.int64]
     value_R: Array
+    weight_R: Array
 
 
 def _within(study: Study, in_N: NDArray[np.bool_], value_R: Array) -> _Within:
     keep = in_N[study.responses.participant_R]
-    return _Within(study.responses.participant_R[keep], study.responses.problem_R[keep], value_R[keep])
+    answers = study.responses
+    weight_R = np.ones(len(answers)) if answers.weight_R is None else answers.weight_R
+    return _Within(answers.participant_R[keep], answers.problem_R[keep], value_R[keep], weight_R[keep])
 
 
 def _means(answers: _Within, problems: int) -> tuple[Array, Array, Array]:
-    """(T,) count, mean, and variance of the mean from the spread pooled over the problems."""
-    count_T = np.bincount(answers.problem_R, minlength=problems).astype(float)
-    total_T = np.bincount(answers.problem_R, weights=answers.value_R, minlength=problems)
-    mean_T = np.divide(total_T, count_T, out=np.full(problems, np.nan), where=count_T > 0)
-    freedom = len(answers.value_R) - int((count_T > 0).sum())
-    pooled = float(((answers.value_R - mean_T[answers.problem_R]) ** 2).sum()) / freedom if freedom > 0 else np.nan
-    return count_T, mean_T, np.divide(pooled, count_T, out=np.full(problems, np.nan), where=count_T > 0)
+    """(T,) effective number of people, mean, and variance of the mean from the spread pooled over the problems."""
+    people = within(answers.value_R, answers.problem_R, problems, answers.weight_R)
+    variance_T = np.divide(people.pooled, people.kish_T, out=np.full(problems, np.nan), where=people.kish_T > 0)
+    return people.kish_T, people.mean_T, variance_T
 
 
 def _test(
@@ -149,7 +156,7 @@ def _test(
     people = len(np.unique(human.person_R))
     count_T, mean_T, variance_T = _means(human, problems)
     _, crowd_T, crowd_variance_T = _means(crowd, problems)
-    use_T = (count_T >= 2) & ~np.isnan(crowd_variance_T)
+    use_T = (np.bincount(human.problem_R, minlength=problems) >= 2) & ~np.isnan(crowd_variance_T)
     none = (np.nan,) * 6
     if people < FEWEST or not use_T.any() or not np.nansum(variance_T[use_T]) > 0:
         return SubgroupTrust(*name, people, int(use_T.sum()), *none, "too few people")
@@ -157,7 +164,8 @@ def _test(
     q = float((((mean_T - crowd_T) ** 2 / allowed_T)[use_T]).mean())
     keep = use_T[human.problem_R]
     t_R, n_R = human.problem_R[keep], count_T[human.problem_R[keep]]
-    pull_R = (human.value_R[keep] - mean_T[t_R]) / n_R * np.sqrt(n_R / (n_R - 1))
+    share_R = human.weight_R[keep] / np.bincount(human.problem_R, human.weight_R, minlength=problems)[t_R]
+    pull_R = (human.value_R[keep] - mean_T[t_R]) * share_R * np.sqrt(n_R / (n_R - 1))
     null = np.empty(len(sign_BN))
     for b, sign_N in enumerate(sign_BN):
         people_T = np.bincount(t_R, weights=sign_N[human.person_R[keep]] * pull_R, minlength=problems)

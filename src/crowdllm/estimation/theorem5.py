@@ -13,6 +13,9 @@ does (the mean is at most the root mean square), but then the interval is wider 
 is conservative by construction, and does not shrink to nothing with more humans. Taken from training problems, and
 used for a problem that the crowd is worse at, it does not hold.
 
+The paper knows no survey weights. With them means and variances over people are weighted, and n is Kish's effective
+number; nothing else changes.
+
 Shapes: T problems.
 """
 
@@ -49,12 +52,13 @@ def theorem5_interval(
     problem_R: NDArray[np.int64],
     level: float = 0.95,
     tolerance: float | None = None,
+    weight_R: Array | None = None,
 ) -> Theorem5:
     """The interval as written; variances have the divisors N and n, as in the paper.
 
     crowd_T: mean simulated answer. crowd_size: N. bias_variance_T: sigma_delta^2. llm_variance_T: eta(t).
     residual_R, problem_R: r_i and the problem of each human answer. tolerance: eps0; from each problem's own residuals
-    when None.
+    when None. weight_R: survey weights of the human answers.
 
     Raises ConfigError for a crowd of nobody or a negative tolerance.
     """
@@ -64,10 +68,12 @@ def theorem5_interval(
         raise ConfigError(f"eps0 bounds a root mean square: 0 or more, not {tolerance}")
     crowd_T = np.asarray(crowd_T, dtype=float)
     count = len(crowd_T)
-    n_T = np.bincount(problem_R, minlength=count).astype(float)
-    n_T[n_T == 0] = np.nan
-    mean_T = np.bincount(problem_R, residual_R, count) / n_T
-    square_T = np.bincount(problem_R, residual_R**2, count) / n_T
+    weight_R = np.ones(len(residual_R)) if weight_R is None else weight_R
+    total_T = np.bincount(problem_R, weight_R, count)
+    total_T[total_T == 0] = np.nan
+    n_T = total_T**2 / np.bincount(problem_R, weight_R**2, count)
+    mean_T = np.bincount(problem_R, weight_R * residual_R, count) / total_T
+    square_T = np.bincount(problem_R, weight_R * residual_R**2, count) / total_T
     variance_T = np.maximum(square_T - mean_T**2, 0.0)
     own = (np.asarray(llm_variance_T, dtype=float) + np.asarray(bias_variance_T, dtype=float)) / crowd_size
     sampling_T = normal(level) * np.sqrt(own + variance_T / n_T)

@@ -2,7 +2,8 @@
 
 People are dealt into folds; a crowd is fitted without those of a fold and judged by them, so no answer is judged by a
 crowd that has seen it. (The problems are seen: this is about problems with some human answers.) With `new_people` the
-given model is judged as it is, and nothing is fitted.
+given model is judged as it is, and nothing is fitted. Survey weights count in all of it: the crowd of a weighted study
+speaks for the population that the weights stand for, and so must the people whom it is held against.
 
 Shapes: N people, T problems, K folds, R responses.
 """
@@ -95,16 +96,13 @@ def check_trust(
     found, rows = None, tuple[SubgroupTrust, ...]()
     if scale:
         rows = _subgroups(study, model, references, judged, chosen)
-        if references is not None:
-            parts = [
-                gate_input(CrowdSimulator(crowd), part, references, CROWD_SIZE, chosen.seed)
-                for _, part, crowd in judged
-            ]
-            groups = answer_groups(references, study) * len(parts)
-            stacked = _stacked_gate(parts, [own for own, _, _ in judged])
-            found = gate(stacked, groups, 1 - chosen.level, chosen.level)
-    mix = compare_mix(study.profiles, model.recruit(RECRUITS, chosen.seed), subgroups(model.generator))
-    return Trust(risk, found, rows, mix, tuple(_notes(risk, found, rows, mix, scale, references)))
+        found = None if references is None else _gate(study, references, judged, chosen)
+    recruits = model.recruit(RECRUITS, chosen.seed)
+    mix = compare_mix(study.profiles, recruits, subgroups(model.generator), weight_N=study.relative_weights_N)
+    notes = _notes(risk, found, rows, mix, scale, references)
+    if chosen.new_people:
+        notes.append("the mix of people is compared with that of the study's people, whom the model has not seen")
+    return Trust(risk, found, rows, mix, tuple(notes))
 
 
 Judged = tuple[NDArray[np.int64], Study, CrowdModel]
@@ -139,18 +137,24 @@ def _bounded_noise(judged: list[Judged], references: References | None, seed: in
     if not scale:
         return HumanNoise()
     errors = [errors_from_others(crowd, part, references, seed) for _, part, crowd in judged]
-    return HumanNoise(at_most=float(np.concatenate(errors).mean()))
+    weights = [
+        np.ones(len(part.responses)) if part.responses.weight_R is None else part.responses.weight_R
+        for _, part, _ in judged
+    ]
+    return HumanNoise(at_most=float(np.average(np.concatenate(errors), weights=np.concatenate(weights))))
 
 
 def _joined_pairs(study: Study, parts: list[tuple[NDArray[np.int64], TwinPairs]]) -> TwinPairs:
     """All folds' people and twins on the same problems."""
+    person_R = np.concatenate([own[p.person_R] for own, p in parts])
     return TwinPairs(
-        np.concatenate([own[p.person_R] for own, p in parts]),
+        person_R,
         np.concatenate([p.problem_R for _, p in parts]),
         np.concatenate([p.human_RD for _, p in parts]),
         np.concatenate([p.twin_JRD for _, p in parts], axis=1),
         len(study.profiles),
         len(study.problems),
+        None if study.relative_weights_N is None else study.relative_weights_N[person_R],
     )
 
 
@@ -182,6 +186,7 @@ def _stacked_gate(parts: list[GateInput], people: list[NDArray[np.int64]]) -> Ga
         reference_noise_T=joined("reference_noise_T"),
         size=parts[0].size,
         same_T=np.tile(np.arange(count), len(parts)),
+        weight_R=None if parts[0].weight_R is None else joined("weight_R"),
     )
 
 
@@ -211,7 +216,7 @@ def _subgroups(
         ids=np.array([f"s{i}" for i in range(sizes[-1])], dtype=object),
         values_NC=np.concatenate([c.profiles.values_NC for c in crowds]),
     )
-    crowd_study = replace(human, profiles=profiles, responses=answers)
+    crowd_study = replace(human, profiles=profiles, responses=answers, weights_N=None)
     return overconfident(human, crowd_study, subgroups(model.generator), seed=chosen.seed)
 
 

@@ -42,7 +42,8 @@ DRAWS = 8
 class TwinPairs:
     """person_R, problem_R: positions among `people` participants and `problems` problems.
 
-    human_RD: what the person answered; twin_JRD: what the twin answered in each of at least two draws.
+    human_RD: what the person answered; twin_JRD: what the twin answered in each of at least two draws. weight_R: the
+    person's survey weight, on any scale; None where all count alike.
     """
 
     person_R: Positions
@@ -51,6 +52,7 @@ class TwinPairs:
     twin_JRD: Array
     people: int
     problems: int
+    weight_R: Array | None = None
 
     def __post_init__(self) -> None:
         if self.twin_JRD.ndim != 3 or self.twin_JRD.shape[1:] != self.human_RD.shape:
@@ -70,6 +72,7 @@ class TwinPairs:
             problem_R=self.problem_R[rows],
             human_RD=self.human_RD[rows],
             twin_JRD=self.twin_JRD[:, rows],
+            weight_R=None if self.weight_R is None else self.weight_R[rows],
         )
 
 
@@ -109,7 +112,13 @@ def twin_pairs(
         problem = study.problems.ids[answers.problem_R[silent][0]]
         raise MismatchError(f"the method has no answer to problem {str(problem)!r}; leave such problems out")
     return TwinPairs(
-        answers.participant_R, answers.problem_R, human_RD, twin_JRD, len(study.profiles), len(study.problems)
+        answers.participant_R,
+        answers.problem_R,
+        human_RD,
+        twin_JRD,
+        len(study.profiles),
+        len(study.problems),
+        answers.weight_R,
     )
 
 

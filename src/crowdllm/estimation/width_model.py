@@ -9,6 +9,9 @@ here with v the spread that the fitted crowd expects on that very problem (which
 differs between problems), and `left` the part of the variance that the crowd's predictions do not explain. Without an
 answer the width is that of the crowd's own interval. More answers are expected to show the same variance.
 
+With survey weights n answers tell as much as e n (at least one) without, e Kish's effective number of the study's
+people over their number; further answers are expected to weigh as unequally as those there are.
+
 Shapes: T problems.
 """
 
@@ -32,7 +35,7 @@ class WidthModel:
     """prior_T: variance of one answer that is expected; weight: d0, how many answers that is worth.
 
     left: part of the variance left by the crowd's predictions, 1 for none explained. unasked_T: width of the interval
-    without any human answer, infinite where there is none.
+    without any human answer, infinite where there is none. effective: e, the part of an answer that weights leave.
     """
 
     prior_T: Array
@@ -40,8 +43,11 @@ class WidthModel:
     left: float = 1.0
     weight: float = PRIOR_PEOPLE
     level: float = 0.95
+    effective: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.effective <= 1:
+            raise ConfigError(f"weights leave a part of an answer above 0 and at most 1, not {self.effective}")
         if not 0 < self.left <= 1:
             raise ConfigError(f"the part of the variance that is left lies above 0 and at most 1, not {self.left}")
         if self.prior_T.shape != self.unasked_T.shape or (self.prior_T < 0).any() or np.isnan(self.prior_T).any():
@@ -49,11 +55,12 @@ class WidthModel:
 
     def variance(self, count_T: Counts, square_T: Array) -> Array:
         """(T,) variance of one answer, given so many answers with this sum of squares around their mean."""
-        return np.asarray((self.weight * self.prior_T + square_T) / (self.weight + np.maximum(count_T - 1, 0)))
+        e = self.effective
+        return np.asarray((self.weight * self.prior_T + e * square_T) / (self.weight + np.maximum(e * count_T - 1, 0)))
 
     def width(self, count_T: Counts, variance_T: Array) -> Array:
         """(T,) width with so many answers of this variance."""
-        some_T = np.maximum(count_T, 1)
+        some_T = np.maximum(self.effective * count_T, 1)
         asked_T = 2 * student(self.weight + some_T - 1, self.level) * np.sqrt(self.left * variance_T / some_T)
         return np.where(count_T > 0, asked_T, self.unasked_T)
 
@@ -66,8 +73,7 @@ class WidthModel:
 
         Raises ConfigError for a target that is none, or that a million answers would not reach.
         """
-        if not target > 0:
-            raise ConfigError(f"the target width must be above 0, not {target}")
+        check_target(target)
         low = np.zeros(len(variance_T), dtype=np.int64)
         high = np.full(len(variance_T), MOST, dtype=np.int64)
         if (self.best_width(high, variance_T) > target).any():
@@ -79,10 +85,20 @@ class WidthModel:
         return np.where(self.unasked_T <= target, 0, high)
 
 
-def sums_of_squares(value_R: Array, problem_R: Counts, problems: int) -> tuple[Counts, Array]:
-    """(T,) number of answers and their sum of squares around the problem's mean."""
-    count_T = np.bincount(problem_R, minlength=problems)
-    mean_T = np.bincount(problem_R, weights=value_R, minlength=problems) / np.maximum(count_T, 1)
+def check_target(target: float) -> None:
+    """Raise ConfigError for a width that is none."""
+    if not target > 0:
+        raise ConfigError(f"the target width must be above 0, not {target}")
+
+
+def sums_of_squares(
+    value_R: Array, problem_R: Counts, problems: int, weight_R: Array | None = None
+) -> tuple[Counts, Array]:
+    """(T,) number of answers, and that times their (weighted) mean square around the problem's (weighted) mean."""
+    weight_R = np.ones(len(value_R)) if weight_R is None else weight_R
+    count_T, total_T = np.bincount(problem_R, minlength=problems), np.bincount(problem_R, weight_R, problems)
+    per_T = np.divide(1.0, total_T, out=np.zeros(problems), where=total_T > 0)
+    mean_T = np.bincount(problem_R, weights=weight_R * value_R, minlength=problems) * per_T
     residual_R = value_R - mean_T[problem_R]
-    square_T = np.asarray(np.bincount(problem_R, weights=residual_R**2, minlength=problems), dtype=float)
-    return count_T.astype(np.int64), square_T
+    square_T = np.bincount(problem_R, weights=weight_R * residual_R**2, minlength=problems) * per_T * count_T
+    return count_T.astype(np.int64), np.asarray(square_T, dtype=float)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 META = "meta.json"
 WHAT = "estimates"
 PARTS = "parts"
+NAMES = ("estimates", "worth", "coverage", "risk", "gate", "subgroups", "mix", "intervals")
+SUFFIXES = (".csv", ".svg", ".png")
 
 
 def require_free(out: Path) -> None:
@@ -100,6 +102,8 @@ def write_estimates(
     """Write the folder; about: what stands in meta.json besides settings, notes and hashes. Returns the files."""
     out.mkdir(parents=True, exist_ok=True)
     (out / META).unlink(missing_ok=True)
+    for name in (f"{name}{suffix}" for name in NAMES for suffix in SUFFIXES):
+        (out / name).unlink(missing_ok=True)  # of an earlier run, which may have had tables that this one has not
     tables = {"estimates": estimates.table, "worth": estimates.worth}
     if coverage is not None:
         tables["coverage"] = coverage

@@ -2,7 +2,8 @@
 
 The same count as `crowdllm study run coverage` makes on published data, from the evidence that the estimates rest on.
 It tells whether intervals hold on this study's kind of answers, for half as many people as there are; it cannot tell
-whether the people who answered stand for the population.
+whether the people who answered stand for the population. With survey weights the truth is the weighted one, and people
+are drawn without regard to their weight, as they answered.
 """
 
 from __future__ import annotations
@@ -22,10 +23,7 @@ MOST_DRAWS = 60
 
 
 def own_coverage(evidence: Evidence, seed: int = 0) -> pd.DataFrame | None:
-    """Columns of `coverage.csv`; None where fewer than six people answered the usual problem.
-
-    Survey weights play no part in it.
-    """
+    """Columns of `coverage.csv`; None where fewer than six people answered the usual problem."""
     asked = evidence.asked
     people_T = np.bincount(asked.problem_R, minlength=asked.count)
     answered = people_T[people_T > 0]
@@ -40,7 +38,7 @@ def own_coverage(evidence: Evidence, seed: int = 0) -> pd.DataFrame | None:
 def _population(evidence: Evidence) -> Population:
     asked, count = evidence.asked, evidence.asked.count
     assert asked.participant_R is not None
-    truth_TC = means(asked.answer_RC, asked.problem_R, count)
+    truth_TC = means(asked.answer_RC, asked.problem_R, count, asked.weight_R)
     scale = len(evidence.twin_R) > 0
     return Population(
         columns=evidence.columns,
@@ -59,4 +57,5 @@ def _population(evidence: Evidence) -> Population:
         crowd_mean_T=evidence.crowd_TC[:, 0],
         bias_T=evidence.between_TC[:, 0],
         llm_T=evidence.llm_T,
+        weight_R=asked.weight_R,
     )

@@ -24,6 +24,7 @@ from crowdllm.profiles.participation import check_probability
 from crowdllm.profiles.pool import parse_filters
 from crowdllm.simulation.blocks import decide_block, rows_by_problem
 from crowdllm.simulation.grid import grid_terms, people_terms, values_of
+from crowdllm.simulation.ledger import FRESH
 
 META = "meta.json"
 BLOCK_VALUES = 1 << 20
@@ -95,9 +96,14 @@ def require_free(out: str | Path) -> None:
     Makes the folders above; raises OSError where they cannot be made.
     """
     folder = Path(out).resolve()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and read_run_meta(folder) is None)):
+    if folder.exists() and (not folder.is_dir() or (_holds_files(folder) and read_run_meta(folder) is None)):
         raise CrowdLLMError(f"{out} exists and holds something other than a simulated crowd; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether anything is in it but the first file of a run that was killed while it wrote that."""
+    return any(path.name != f".{META}{FRESH}" for path in folder.iterdir())
 
 
 def require_complete(folder: str | Path) -> None:

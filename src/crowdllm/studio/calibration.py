@@ -28,6 +28,7 @@ from crowdllm.estimation.conformal import Calibration, calibrate
 from crowdllm.estimation.cross_fit import FOLDS, cross_fit_problems
 from crowdllm.estimation.estimands import Columns, make_columns
 from crowdllm.estimation.intervals import error_scale
+from crowdllm.estimation.small_sample import within
 from crowdllm.reference import References
 from crowdllm.responses.protocol import Array
 from crowdllm.studio.fits import write_json
@@ -96,19 +97,19 @@ def _humans(study: Study, columns: Columns) -> tuple[Array, Array, Array]:
 
     NaN where fewer than two people answered. Of a share p among n people it is p (1 - p) / (n - 1), and smooth that of
     (k + 1/2) of (n + 1), so that three equal answers do not count as certain; that of numbers is pooled over problems.
+    With survey weights means are weighted, and n is Kish's effective number.
     """
-    value_RC, problem_R = columns.encode(study.responses.values_RD).astype(float), study.responses.problem_R
-    count_T1 = np.bincount(problem_R, minlength=len(study.problems)).astype(float)[:, None]
-    total_TC = np.zeros((len(study.problems), len(columns)))
-    np.add.at(total_TC, problem_R, value_RC)
-    few_T = count_T1[:, 0] < 2
+    answers, count = study.responses, len(study.problems)
+    value_RC = columns.encode(answers.values_RD).astype(float)
+    people = [within(column, answers.problem_R, count, answers.weight_R) for column in value_RC.T]
+    few_T, kish_T1 = people[0].n_T < 2, people[0].kish_T[:, None]
+    mean_TC = np.stack([column.mean_T for column in people], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean_TC, near_TC = total_TC / count_T1, (total_TC + 0.5) / (count_T1 + 1)
-        noise_TC, smooth_TC = mean_TC * (1 - mean_TC) / (count_T1 - 1), near_TC * (1 - near_TC) / count_T1
-        freedom = max(float((count_T1 - 1).clip(0).sum()), 1.0)
+        near_TC = (kish_T1 * mean_TC + 0.5) / (kish_T1 + 1)
+        more_T1 = np.minimum(kish_T1 / (kish_T1 - 1), 2.0)  # n / (n - 1), which very unequal weights would blow up
+        noise_TC, smooth_TC = mean_TC * (1 - mean_TC) * more_T1 / kish_T1, near_TC * (1 - near_TC) / kish_T1
         for c in columns.of_kind("mean"):
-            within = float(((value_RC[:, c] - mean_TC[problem_R, c]) ** 2).sum()) / freedom
-            noise_TC[:, c] = smooth_TC[:, c] = within / count_T1[:, 0]
+            noise_TC[:, c] = smooth_TC[:, c] = people[c].pooled / kish_T1[:, 0]
     noise_TC[few_T] = smooth_TC[few_T] = np.nan
     return mean_TC, noise_TC, smooth_TC
 

@@ -174,3 +174,39 @@ def test_made_up_crowds_are_covered_through_the_whole_flow() -> None:
     own = table[(table["estimand"] == "mean") & (table["nominal"] == 0.95)].set_index("interval")
     assert own.loc["rectified", "empirical"] > 0.85
     assert own.loc["rectified", "width_ratio"] <= 1.02
+
+
+def test_a_replay_of_weighted_answers_counts_against_the_weighted_truth(made: Population) -> None:
+    """Those who answer high weigh a third: unweighted intervals would miss the truth, weighted ones hold it."""
+    high_R = made.answer_RC[:, 0] >= 4
+    weight_R = np.where(high_R, 1 / 3, 1.0)
+    columns = [
+        np.bincount(made.problem_R, weight_R * c, 30) / np.bincount(made.problem_R, weight_R, 30)
+        for c in made.answer_RC.T
+    ]
+    weighted = replace(made, weight_R=weight_R, truth_TC=np.stack(columns, axis=1))
+    held = {}
+    for name, population in (("by weight", weighted), ("alike", replace(weighted, weight_R=None))):
+        table = summarise(replay(population, (20, 20), (20, 20), 8, (0.95,), 0).assign(dataset=name))
+        held[name] = table[(table["estimand"] == "mean") & (table["interval"] == "human")]["empirical"].iloc[0]
+    assert held["by weight"] > 0.9
+    assert held["alike"] < 0.8
+
+
+def test_equal_weights_change_no_count(made: Population) -> None:
+    plain, same = (
+        replay(m, (8, 8), (8, 8), 1, (0.9,), 0)
+        for m in (made, replace(made, weight_R=np.full(len(made.problem_R), 2.0)))
+    )
+    pd.testing.assert_frame_equal(plain, same)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_problem_with_one_number_has_no_other_to_calibrate_on_and_warns_of_nothing(
+    make_known: Callable[..., Any],
+) -> None:
+    study = make_known("continuous", people=30, problems=1).study
+    columns = make_columns(study.response_type, study.problems, study.responses)
+    one = finite_population(study, columns, ("", "", ""))
+    table = replay(replace(one, crowd_TC=one.truth_TC, expected_RC=one.answer_RC), (8, 8), (8, 8), 1, (0.9,), 0)
+    assert table[table["interval"] == "conformal"]["draws"].sum() == 0

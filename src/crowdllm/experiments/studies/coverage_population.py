@@ -56,7 +56,8 @@ class Population:
     crowd_TC: the crowd's means by crowds that saw no answer to the problem (NaN where there are none). group_R: the
     subgroup of whoever answered, 0 or 1, -1 for neither; group_truth_T: second mean less first.
     frame, group_above_RC, group_frame: of an infinite population, the people whose predictions are known, the same
-    within the subgroups, and how many a subgroup has.
+    within the subgroups, and how many a subgroup has. weight_R: survey weights of the answers; None where all count
+    alike.
     twin_R, bias_T, llm_T: for Theorem 5, one simulated answer of everybody's twin, and the variances of biases and LLM.
     """
 
@@ -79,6 +80,12 @@ class Population:
     frame: int = 0
     group_above_RC: Array = field(default_factory=lambda: np.zeros((0, 0)))
     group_frame: int = 0
+    weight_R: Array | None = None
+
+    @property
+    def survey_weight_R(self) -> Array:
+        """(R,) survey weights; ones where there are none."""
+        return np.ones(len(self.problem_R)) if self.weight_R is None else self.weight_R
 
 
 def finite_population(study: Study, columns: Columns, group: tuple[str, str, str]) -> Population:
@@ -110,10 +117,11 @@ def finite_population(study: Study, columns: Columns, group: tuple[str, str, str
     )
 
 
-def means(value_RC: Array, problem_R: NDArray[np.int64], count: int) -> Array:
-    """(T, C) means per problem, NaN where there is none."""
-    total = np.stack([np.bincount(problem_R, column, count) for column in value_RC.T], axis=1)
-    people = np.bincount(problem_R, minlength=count)[:, None]
+def means(value_RC: Array, problem_R: NDArray[np.int64], count: int, weight_R: Array | None = None) -> Array:
+    """(T, C) means per problem, by survey weight if given, NaN where there is none."""
+    weight_R = np.ones(len(problem_R)) if weight_R is None else weight_R
+    total = np.stack([np.bincount(problem_R, weight_R * column, count) for column in value_RC.T], axis=1)
+    people = np.bincount(problem_R, weight_R, count)[:, None]
     return np.divide(total, people, out=np.full(total.shape, np.nan), where=people > 0)
 
 

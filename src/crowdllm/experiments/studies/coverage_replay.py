@@ -126,7 +126,7 @@ def one_draw(
 ) -> Iterator[tuple[tuple[str, str], Array, Array, Array]]:
     """(estimand, interval) with (T,) whether the truth is covered, the width, and the width of humans alone."""
     asked = asked_of(made, rows)
-    people_T = np.bincount(made.problem_R[rows], minlength=made.count).astype(float)
+    people_T = effective_people(made, rows)
     shares: dict[str, list[tuple[Array, Array, Array]]] = defaultdict(list)
     alone: dict[int, Array] = {}
     parts = list(conformal)
@@ -160,16 +160,16 @@ def covers(bounds: Bounds, truth_T: Array) -> Array:
 
 def asked_of(made: Population, rows: NDArray[np.int64]) -> Asked:
     """The answers that were drawn, with predictions centred on the population's."""
-    there_T = np.bincount(made.problem_R, minlength=made.count).astype(float)
+    there_T = effective_people(made, np.arange(len(made.problem_R)))
     if made.finite:
-        frame_TC = means(made.expected_RC, made.problem_R, made.count)
+        frame_TC = means(made.expected_RC, made.problem_R, made.count, made.survey_weight_R)
         above_RC = (made.expected_RC - frame_TC[made.problem_R])[rows]
     else:
         above_RC = made.expected_RC[rows]
     return Asked(
         columns=made.columns,
         problem_R=made.problem_R[rows],
-        weight_R=np.ones(len(rows)),
+        weight_R=made.survey_weight_R[rows],
         answer_RC=made.answer_RC[rows],
         above_RC=above_RC,
         count=made.count,
@@ -177,6 +177,13 @@ def asked_of(made: Population, rows: NDArray[np.int64]) -> Asked:
         population_T=there_T if made.finite else None,
         participant_R=made.participant_R[rows],
     )
+
+
+def effective_people(made: Population, rows: NDArray[np.int64]) -> Array:
+    """(T,) Kish's effective number of the people who gave these answers: their number where there are no weights."""
+    weight_S, problem_S = made.survey_weight_R[rows], made.problem_R[rows]
+    total_T, square_T = (np.bincount(problem_S, weight_S**p, made.count) for p in (1, 2))
+    return np.divide(total_T**2, square_T, out=np.zeros(made.count), where=square_T > 0)
 
 
 def left_out_conformal(
@@ -213,15 +220,24 @@ def left_out_conformal(
 
 
 def _mean_of_others(estimate_TJ: Array, unit_TJ: NDArray[np.int64]) -> Array:
-    """(T, J) mean of each column over the problems left to calibrate on; over the other options of a single problem."""
+    """(T, J) mean of each column over the problems left to calibrate on; over the other options of a single problem.
+
+    NaN where nothing is left.
+    """
     out = np.empty(estimate_TJ.shape)
     for k in np.unique(unit_TJ):
         use = unit_TJ != k
         if len(estimate_TJ) == 1:
-            out[~use] = estimate_TJ[use].mean()
+            out[~use] = _mean_known(estimate_TJ[use][:, None])
         else:
-            out[~use[:, 0]] = np.nanmean(estimate_TJ[use[:, 0]], axis=0)
+            out[~use[:, 0]] = _mean_known(estimate_TJ[use[:, 0]])
     return out
+
+
+def _mean_known(value_TJ: Array) -> Array:
+    """(J,) mean of what is known in each column, NaN where nothing is."""
+    known_J = (~np.isnan(value_TJ)).sum(axis=0)
+    return np.divide(np.nansum(value_TJ, axis=0), known_J, out=np.full(value_TJ.shape[1], np.nan), where=known_J > 0)
 
 
 def differences(made: Population, asked: Asked, level: float) -> Iterator[tuple[tuple[str, str], Array, Array, Array]]:
@@ -238,7 +254,8 @@ def differences(made: Population, asked: Asked, level: float) -> Iterator[tuple[
 
 
 def pairs(made: Population, asked: Asked) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-    """Every problem with the one it has most people in common with, and N_ab / (N_a N_b); the next one if many."""
+    """Every problem with the one it has most people in common with, and N_ab / (N_a N_b) (of weights, the sum of
+    products over the product of sums); the next one if many."""
     answered = np.zeros((made.count, int(made.participant_R.max()) + 1), dtype=np.float32)
     assert asked.participant_R is not None
     answered[asked.problem_R, asked.participant_R] = 1.0
@@ -249,10 +266,11 @@ def pairs(made: Population, asked: Asked) -> tuple[NDArray[np.int64], NDArray[np
         np.fill_diagonal(common, -1)
         second_P = np.argmax(common, axis=1)
     there = np.zeros_like(answered)
-    there[made.problem_R, made.participant_R] = 1.0
+    there[made.problem_R, made.participant_R] = made.survey_weight_R
     size_T = there.sum(axis=1)
-    both = (there[first_P] * there[second_P]).sum(axis=1)
-    return first_P, second_P, (both / np.maximum(size_T[first_P] * size_T[second_P], 1.0)).astype(float)
+    both, product_P = (there[first_P] * there[second_P]).sum(axis=1), size_T[first_P] * size_T[second_P]
+    shared_P = np.divide(both, product_P, out=np.zeros(made.count, dtype=both.dtype), where=product_P > 0)
+    return first_P, second_P, shared_P.astype(float)
 
 
 def subgroups(
@@ -299,7 +317,14 @@ def theorem5(
     """Theorem 5 as written, with eps0 from the problem's own residuals."""
     residual_R = made.answer_RC[rows, 0] - made.twin_R[rows]
     found = theorem5_interval(
-        made.crowd_mean_T, CROWD, made.bias_T, made.llm_T, residual_R, made.problem_R[rows], level
+        made.crowd_mean_T,
+        CROWD,
+        made.bias_T,
+        made.llm_T,
+        residual_R,
+        made.problem_R[rows],
+        level,
+        weight_R=made.survey_weight_R[rows],
     )
     low, high = float(made.columns.low_C[0]), float(made.columns.high_C[0])
     bounds = around(found.crowd_T, found.tolerance_T + found.sampling_T, low, high)
