@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from crowdllm.belief.checkpoint import check_fits
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
-from crowdllm.config import CrowdConfig, make_config
+from crowdllm.config import CrowdConfig, make_config, make_settings
 from crowdllm.data.problems import Problems
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.embedding import TFIDF
-from crowdllm.errors import MismatchError, UnknownNameError
+from crowdllm.errors import MismatchError
 from crowdllm.estimation.estimate import Estimates, EstimateSettings, estimate_study
 from crowdllm.experiments.comparison import Comparison, run_comparison
 from crowdllm.experiments.personas import with_personas
@@ -143,12 +143,8 @@ def evaluate(
     train_fractions. out: folder in which a stopped run goes on; a temporary one when None.
     """
     opened = _opened(study)
-    known = [field.name for field in fields(Comparison) if field.name not in ("methods", "seeds")]
-    for name in settings:
-        if name not in known:
-            raise UnknownNameError("setting", name, known, "evaluate")
-    # any settings of the right names: Comparison.check finds wrong values
-    comparison = replace(Comparison(tuple(methods), seeds=tuple(range(seeds))), **settings)  # type: ignore[arg-type]
+    own = {"methods": tuple(methods), "seeds": tuple(range(seeds))}
+    comparison = make_settings(Comparison, {**settings, **own}, "evaluate", fixed=("methods", "seeds"))
     sources = with_personas(opened, _references(opened, references), methods)
     if out is not None:
         return run_comparison(opened.study, opened.name, sources, comparison, Path(out), progress)
@@ -172,15 +168,10 @@ def estimate(
 
     Raises CrowdLLMError, in words, for whatever does not fit together.
     """
-    known = [field.name for field in fields(EstimateSettings)]
-    for name in settings:
-        if name not in known:
-            raise UnknownNameError("setting", name, known, "estimate")
+    chosen = make_settings(EstimateSettings, settings, "estimate")
     opened = _opened(study)
     if references is None and (opened.dataset or opened.folder):
         references = ",".join(model.reference_sources) or "none"
-    # any settings of the right names: wrong values are found where they are used
-    chosen = EstimateSettings(**settings)  # type: ignore[arg-type]
     return estimate_study(opened.study, model, _references(opened, references), chosen, progress)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from crowdllm.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 
 
 class _Settings(BaseModel):
@@ -29,7 +36,7 @@ class CrowdConfig(_Settings):
     loading_penalty: float = Field(300.0, gt=0, description="on loadings predicted from an item's features")
     item_loading_penalty: float = Field(30.0, gt=0, description="on an item's own loadings")
     profile_penalties: tuple[float, ...] = Field(
-        (8.0, 80.0, 800.0), min_length=1, description="on what profiles say; chosen on people"
+        (8.0, 80.0, 800.0, 8000.0), min_length=1, description="on what profiles say; chosen on people"
     )
     item_shift_penalty: float = Field(4.0, gt=0, description="on option utilities moving from their population value")
     training_draws: int = Field(2, ge=1, description="J while training: draws of a person's noise per step")
@@ -80,8 +87,13 @@ class TuneConfig(_Settings):
     )
     gamma: float = Field(0.0, ge=0, description="weight of the numerical penalty")
     without_profile: float = Field(0.1, ge=0, description="weight of questions asked without a profile")
+    profile_weight: Annotated[float, Field(ge=0, le=1)] | Literal["chosen"] = Field(
+        1.0,
+        description="share of an answer that goes by the profile, the rest by the question; chosen: on held-out people",
+    )
     profile_columns: tuple[str, ...] = Field((), description="columns in the prompt; all where empty")
     answer_form: Literal["labels", "typed"] = Field("labels", description="levels as one character each, or as typed")
+    answer_end: bool = Field(True, description="learn where an answer ends, which answers only ever scored do not need")
     most_candidates: int = Field(64, ge=2, description="numbers among which a number's distribution is computed")
     learning_rate: float = Field(2e-4, gt=0)
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -113,3 +125,23 @@ def make_config(cls: type[_Settings], settings: dict[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"setting {first['loc'][0]!r}: {first['msg']}, not {first['input']!r}") from None
+
+
+def make_settings(cls: type[S], settings: Mapping[str, object], where: str, fixed: Collection[str] = ()) -> S:
+    """A dataclass of settings made of loose ones, each of its field's type (a list will do for a tuple).
+
+    fixed: names of fields that stand for something else there, and are no setting; their values may be in `settings`.
+    where: the function that takes them, for messages.
+
+    Raises UnknownNameError or ConfigError in words.
+    """
+    known = [field.name for field in fields(cls) if field.name not in fixed]
+    for name in settings:
+        if name not in known and name not in fixed:
+            raise UnknownNameError("setting", name, known, where)
+    try:
+        return TypeAdapter(cls).validate_python(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{where}: setting {place!r}: {first['msg']}, not {first['input']!r}") from None

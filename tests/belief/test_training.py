@@ -15,7 +15,7 @@ from crowdllm.belief import training
 from crowdllm.belief.crowd_model import CrowdModel, fit_crowd
 from crowdllm.belief.personal import PersonalModel, shift_and_spread
 from crowdllm.belief.threads import one_thread
-from crowdllm.belief.training import _Run
+from crowdllm.belief.training import _Run, largest_within_error
 from crowdllm.config import CrowdConfig
 from crowdllm.data.profiles import Profiles
 from crowdllm.data.study import Study
@@ -301,3 +301,23 @@ def test_of_very_many_ballots_the_population_is_fitted_on_some_and_says_so(
     assert 90 < tuned["responses_weighed"] <= 100 < 190 < tuned["responses_fitted"] <= 200
     monkeypatch.undo()
     assert "responses_weighed" not in fit_crowd(study, None, fast_config(belief_width=0), 0).population.tuned
+
+
+def test_the_largest_penalty_within_one_standard_error_is_chosen() -> None:
+    """Over four people the second is worse by 1 + 1 - 1 + 1 = 2 (SE 2 x .87 = 1.73), the third by .5 (SE 2 x .96)."""
+    losses = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 2.0, 5.0], [2.0, 1.0, 4.0, 3.5]])
+    assert largest_within_error(losses[:2]) == 0
+    assert largest_within_error(losses[[0, 2]]) == 1
+    assert largest_within_error(losses) == 2
+
+
+def test_profiles_are_believed_where_they_tell_and_not_where_they_are_anybodys(
+    make_known: Known, fast_config: Config
+) -> None:
+    config = fast_config(max_epochs=12, profile_penalties=(8.0, 80.0, 8000.0))
+    study = make_known("ordinal", people=150, problems=20, strength=2.0).study
+    profiles = study.profiles
+    anybodys = profiles.values_NC[np.random.default_rng(0).permutation(len(profiles))]
+    shuffled = replace(study, profiles=Profiles(profiles.columns, profiles.ids, anybodys))
+    assert fit_crowd(study, None, config, 0).personal.profile_penalty < 8000.0
+    assert fit_crowd(shuffled, None, config, 0).personal.profile_penalty == 8000.0

@@ -100,25 +100,37 @@ def _choose_profile_penalty(
     run: Callable[[float], _Run], responses: Responses, config: CrowdConfig, epochs: int, seed: int,
     progress: Progress | None,
 ) -> float:  # fmt: skip
-    """The penalty under which people who were left out, known by their profiles alone, are predicted best.
+    """The largest penalty under which people who were left out, known by their profiles alone, are predicted well.
 
-    Held-out problems cannot tell: people known by their other answers hardly need their profiles. The middle of the
-    grid where there are too few people, or no epochs.
+    Well: within one standard error, over people, of the penalty with the lowest loss (Breiman et al. 1984), so that
+    profiles are believed where many people bear them out, and differences between a few people are not. Held-out
+    problems cannot tell: people known by their other answers hardly need their profiles. The middle of the grid where
+    there are too few people, or no epochs.
     """
-    middle = config.profile_penalties[len(config.profile_penalties) // 2]
+    penalties = sorted(config.profile_penalties)
     people = responses.people
-    if epochs == 0 or len(people) < MIN_PEOPLE_TO_HOLD_OUT or len(config.profile_penalties) == 1:
-        return middle
+    if epochs == 0 or len(people) < MIN_PEOPLE_TO_HOLD_OUT or len(penalties) == 1:
+        return config.profile_penalties[len(penalties) // 2]
     order = generator(seed, "belief:people").permutation(people)
     groups = np.array_split(order, 6)[: 3 if len(people) < 400 else 1]
-    losses = np.zeros(len(config.profile_penalties))
+    losses_GPN: list[NDArray[np.float64]] = []
     for g, group in enumerate(groups):
         held = np.isin(responses.participant_R, group)
-        for p, penalty in enumerate(config.profile_penalties):
+        rows = np.flatnonzero(~held), np.flatnonzero(held)
+        each = []
+        for p, penalty in enumerate(penalties):
             if progress:
-                progress("weighing profiles", g * len(losses) + p, len(groups) * len(losses))
-            losses[p] += run(penalty).loss_on_people(np.flatnonzero(~held), np.flatnonzero(held), epochs)
-    return config.profile_penalties[int(np.argmin(losses))]
+                progress("weighing profiles", g * len(penalties) + p, len(groups) * len(penalties))
+            each.append(run(penalty).losses_of_people(*rows, epochs))
+        losses_GPN.append(np.stack(each))
+    return penalties[largest_within_error(np.concatenate(losses_GPN, axis=1))]
+
+
+def largest_within_error(losses_PN: NDArray[np.float64]) -> int:
+    """The last of P rising penalties whose summed loss is within one standard error of the lowest, over N people."""
+    worse_PN = losses_PN - losses_PN[np.argmin(losses_PN.sum(axis=1))]
+    error_P = worse_PN.std(axis=1) * np.sqrt(worse_PN.shape[1])
+    return int(np.flatnonzero(worse_PN.sum(axis=1) <= error_P).max())
 
 
 def _hold_out(
@@ -210,8 +222,8 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * share
 
-    def held_out_loss(self, kept: Batch, held: Batch) -> float:
-        """Mean negative log predictive probability of held-out answers, given the same people's other answers."""
+    def held_out_log_p(self, kept: Batch, held: Batch) -> torch.Tensor:
+        """(B,) log predictive probability of held-out answers, given the same people's other answers."""
         posterior = self.encode(kept, 1)
         draws = []
         with torch.no_grad():
@@ -219,10 +231,12 @@ class _Run:
             for _ in range(16):
                 noise = torch.randn(posterior.mean_NZ.shape, generator=fixed, dtype=torch.float64)
                 draws.append(self.likelihood(held, posterior.draw(noise)))
-        return -held.mean(torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws)))
+        return torch.logsumexp(torch.stack(draws), 0) - np.log(len(draws))
 
-    def loss_on_people(self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], epochs: int) -> float:
-        """Summed negative log predictive probability of the answers of people without any answer in training."""
+    def losses_of_people(
+        self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], epochs: int
+    ) -> NDArray[np.float64]:
+        """(N,) summed negative log predictive probability of the answers of each person without any in training."""
         groups = self.groups(kept_R)
         for epoch, batch in zip(range(epochs), groups.batches(), strict=False):
             self.epoch(batch, len(kept_R), epoch < len(groups))
@@ -230,7 +244,10 @@ class _Run:
         kept, held = groups.batch(0), left_out.batch(0)
         if len(groups) > 1:  # of those left out, nobody is in it
             kept = left_out.also(0, np.zeros(0, dtype=np.int64))
-        return self.held_out_loss(kept, held) * held.amount
+        loss_B = -self.held_out_log_p(kept, held).numpy()
+        weights = None if held.weights is None else held.weights.numpy()
+        _, person_B = np.unique(held.participant.numpy(), return_inverse=True)
+        return np.bincount(person_B, loss_B if weights is None else loss_B * weights).astype(np.float64)
 
     def search(
         self, kept_R: NDArray[np.int64], held_R: NDArray[np.int64], history: list[EpochTerms],
@@ -243,7 +260,7 @@ class _Run:
         best, best_epoch = np.inf, 0
         for epoch, batch in zip(range(self.config.max_epochs), groups.batches(), strict=False):
             terms = self.epoch(batch, len(kept_R), epoch < len(groups))
-            loss = self.held_out_loss(watched, held)
+            loss = -held.mean(self.held_out_log_p(watched, held))
             history.append(EpochTerms("search", epoch + 1, *terms, loss, len(batch)))
             if progress:
                 progress("searching the number of epochs", epoch + 1, self.config.max_epochs)
