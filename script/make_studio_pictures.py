@@ -77,6 +77,35 @@ def filled_workspace(folder: Path) -> Workspace:
     return work
 
 
+def written_survey(folder: Path) -> Path:
+    """A small SPSS file with two scales, a missing code and a weight."""
+    import pandas as pd
+    import pyreadstat
+
+    people, agree = 40, {1.0: "Disagree", 2.0: "Neither", 3.0: "Agree", 9.0: "No answer"}
+    frame = pd.DataFrame(
+        {
+            "quiet": [float((1, 2, 3, 3, 9)[i % 5]) for i in range(people)],
+            "warm": [float((3, 3, 2, 1, 3)[i % 5]) for i in range(people)],
+            "travel": [float(1 + i % 3) for i in range(people)],
+            "agegroup": [float(1 + i % 2) for i in range(people)],
+            "weight": [(0.8, 1.2)[i % 2] for i in range(people)],
+            "email": [f"person{i}@example.org" for i in range(people)],
+        }
+    )
+    labels = {
+        "quiet": agree,
+        "warm": agree,
+        "travel": {1.0: "Bus", 2.0: "Bicycle", 3.0: "On foot"},
+        "agegroup": {1.0: "under 40", 2.0: "40 and over"},
+    }
+    words = ["My street is quiet", "My flat is warm", "How do you mostly travel?", "Age", "Weight", "E-mail"]
+    missing = {"quiet": [9.0], "warm": [9.0]}
+    path = folder / "neighbours.sav"
+    pyreadstat.write_sav(frame, path, column_labels=words, variable_value_labels=labels, missing_ranges=missing)
+    return path
+
+
 def take(page: Any, out: Path, name: str, most: int = 1500) -> None:
     """A picture of the page from its top, at most so many pixels high."""
     height = min(most, int(page.evaluate("document.documentElement.scrollHeight")))
@@ -118,6 +147,11 @@ def walk(browser: Any, base: str, address: str, work: Workspace, folder: Path, o
     page.get_by_role("button", name="Make the study, and check it").click()
     page.get_by_role("heading", name="Is neighbours.csv right?").wait_for()
     take(page, out, "check")
+    page.goto(f"{base}/data")
+    page.get_by_label("File").set_input_files(written_survey(folder))
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("heading", name="What is in").wait_for()
+    take(page, out, "survey", 1400)
     page.goto(f"{base}/fits/example")
     take(page, out, "fit")
     page.goto(f"{base}/export")

@@ -32,6 +32,11 @@ def test_every_page_of_the_navigation_is_there(make_docs: ModuleType, tmp_path: 
     assert make_docs.make_docs(tmp_path / "docs") == []
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    named = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f'"{page.name}"' not in named]
+
+
 def test_every_local_link_leads_somewhere(make_docs: ModuleType, tmp_path: Path) -> None:
     make_docs.make_docs(tmp_path / "docs")
     dead = []

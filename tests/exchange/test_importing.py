@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +107,18 @@ def test_the_report_shows_texts_of_the_file_and_obeys_none(tmp_path: Path) -> No
     report = report_text(import_study(path))
     assert r"\<script\>alert(1)\</script\> \[x\](http://y)" in report
     assert "<script>" not in report
+
+
+@pytest.mark.parametrize(("format", "group"), [("qualtrics", 3), ("mturk", 0)])
+def test_exports_in_utf_16_with_tabs_are_recognised(
+    format: str, group: int, sample_files: Callable[[str], list[list[Path]]], tmp_path: Path
+) -> None:
+    """As Qualtrics writes its TSV."""
+    (path,) = sample_files(format)[group]
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t").writerows(rows)
+    (tmp_path / "export.tsv").write_bytes(text.getvalue().encode("utf-16"))
+    found, expected = import_study(tmp_path / "export.tsv"), import_study(path)
+    assert found.format == format
+    assert found.counts == expected.counts

@@ -88,6 +88,15 @@ def test_truth_and_texts_come_in_tables_of_their_own(tmp_path: Path) -> None:
     assert study.problems.texts[0].startswith("picture ")
 
 
+def test_texts_beside_the_labels_are_those_of_the_tasks(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("task,worker,text,label\nt1,a,How warm?,x\nt1,b,How warm?,y\nt2,a,How cold?,x\nt2,b,,y\n")
+    imported = import_study(path)
+    assert imported.format == "crowdkit"
+    assert list(imported.study.problems.texts) == ["How warm?", "How cold?"]
+    assert not [note for note in imported.notes if note.kind == "not carried over"]
+
+
 def test_simulated_labels_are_not_taken_for_people(tmp_path: Path) -> None:
     frame().assign(simulated=True, model="m", seed=0).to_csv(tmp_path / "l.csv", index=False)
     with pytest.raises(CrowdLLMError, match="marked as simulated"):

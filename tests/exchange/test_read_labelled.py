@@ -91,6 +91,37 @@ def test_missing_codes_are_counted_with_their_labels(sample_files: Files) -> Non
     assert notes["missing codes", "better"].text == "read as no answer: 'a Refused' (1)"  # Stata's .a
 
 
+def text_variable(*cells: str) -> Variable:
+    return Variable("open", "Comment", np.array(cells, dtype=object), (), type="A20")
+
+
+def test_a_text_that_one_word_fills_is_no_question() -> None:
+    data = StatisticsFile("", 3, (text_variable("yes", "yes", "yes"),), ())
+    (item,) = labelled_items(data, "", {}, Ledger())
+    assert item.kind == "text"
+
+
+def test_addresses_become_no_options(tmp_path: Path) -> None:
+    """Two repeated texts look like options; the address in one of them is nobody's option."""
+    import pandas as pd
+    import pyreadstat
+
+    frame = pd.DataFrame(
+        {
+            "which": ["please do call my colleague at a.b@example.org now", "the other"] * 6,
+            "fair": [1.0, 2.0, 3.0, 4.0] * 3,
+        }
+    )
+    pyreadstat.write_sav(
+        frame, tmp_path / "a.sav", variable_value_labels={"fair": {1.0: "a", 2.0: "b", 3.0: "c", 4.0: "d"}}
+    )
+    imported = import_study(tmp_path / "a.sav", out=tmp_path / "study")
+    held = "".join(p.read_text() for p in (tmp_path / "study").rglob("*") if p.is_file())
+    assert "example.org" not in held
+    assert "at [e-mail addresses left out] now" in held
+    assert [(x.column, x.count) for x in imported.left_out] == [("which", 6)]
+
+
 def test_a_set_of_ticks_is_one_question_with_several_answers() -> None:
     """SPSS knows such sets; the second person ticked nothing, the third was not asked."""
 

@@ -108,11 +108,15 @@ def test_every_control_of_the_config_becomes_a_study_of_its_kind(files: tuple[Pa
     assert counts["not carried over", "ner"] == 3
 
 
-def converted(folder: Path, export: Path) -> Path:
-    """What label-studio's own converter writes as JSON-MIN."""
+def converted(folder: Path, export: Path, form: str = "json") -> Path:
+    """What label-studio's own converter writes as JSON-MIN, or as CSV."""
     sdk = pytest.importorskip("label_studio_sdk.converter")
-    sdk.Converter(CONFIG, str(folder)).convert_to_json_min(str(export), str(folder / "min"), is_dir=False)
-    return folder / "min" / "result.json"
+    converter, out = sdk.Converter(CONFIG, str(folder)), str(folder / "min")
+    if form == "csv":
+        converter.convert_to_csv(str(export), out, is_dir=False, sep=",")
+    else:
+        converter.convert_to_json_min(str(export), out, is_dir=False)
+    return folder / "min" / f"result.{form}"
 
 
 def answers(study: Study) -> dict[tuple[str, str], list[float]]:
@@ -123,14 +127,33 @@ def answers(study: Study) -> dict[tuple[str, str], list[float]]:
     return {key: sorted(values) for key, values in out.items()}
 
 
-def test_what_the_converter_writes_is_read_as_the_full_export_is(files: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_what_the_converter_writes_is_read_as_the_full_export_is(
+    files: tuple[Path, Path], tmp_path: Path, form: str
+) -> None:
     full = import_study(files)
-    short = import_study([converted(tmp_path, files[0]), files[1]])
+    short = import_study([converted(tmp_path, files[0], form), files[1]])
+    assert short.format == "labelstudio"
     assert [p.name for p in short.parts] == [p.name for p in full.parts]
     for one, other in zip(full.parts, short.parts, strict=True):
         assert one.study.response_type == other.study.response_type
         assert answers(one.study) == answers(other.study)
         assert not any("@" in str(i) for i in other.study.profiles.ids)
+
+
+def test_a_csv_without_a_config_finds_the_answers_by_what_differs(files: tuple[Path, Path], tmp_path: Path) -> None:
+    imported = import_study([converted(tmp_path, files[0], "csv")])
+    assert imported.guessed
+    assert part(imported, "sentiment").problems.texts.tolist() == ["The soup was good", "Slow waiter"]
+    assert part(imported, "sentiment").problems.attributes["source"].tolist() == ["web", "mail"]
+    assert len(part(imported, "topics").responses) == 3
+
+
+def test_a_csv_in_which_no_answer_can_be_told_asks_for_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("annotation_id,annotator,id,lead_time,mood,text\n1,7,1,2.5,Good,A\n2,7,2,2.5,Bad,B\n")
+    with pytest.raises(CrowdLLMError, match="label config"):
+        import_study(path)
 
 
 def test_without_a_config_options_are_those_used_and_the_reading_is_a_guess(

@@ -143,12 +143,52 @@ def test_answers_given_twice_and_rows_without_a_person_are_counted(tmp_path: Pat
     }
 
 
+def test_options_that_the_mapping_names_are_the_problems_options(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text("worker,item,answer\na,x,tea\nb,x,milk\na,y,tee\n")
+    mapping = {"layout": "long", "columns": {"answer": {"type": "choice", "options": ["tea", "coffee", "milk"]}}}
+    imported = import_study(path, "csv", mapping)
+    assert imported.study.problems.options[0] == ("tea", "coffee", "milk")
+    assert imported.study.responses.values_RD[:, 0].tolist() == [0, 2]
+    assert "'tee' (1)" in next(note.text for note in imported.notes if note.kind == "answers left out")
+
+
 def test_a_column_that_fits_neither_people_nor_problems_is_noted(tmp_path: Path) -> None:
     lines = [f"u{i},t{t},{(i + t) % 3 + 1},{i * 7 + t * 3},same" for i in range(4) for t in range(4)]
     (tmp_path / "a.csv").write_text("user,item,rating,seconds,batch\n" + "\n".join(lines) + "\n")
     notes = {note.about: note.text for note in import_study(tmp_path / "a.csv").notes}
     assert notes["seconds"] == "it differs within people and within problems"
     assert notes["batch"] == "it says the same in all rows"
+
+
+def test_decimal_commas_are_read_where_the_comma_separates_nothing(tmp_path: Path) -> None:
+    rows = [f"u{i};{1 + i % 5};{5 - i % 5};{i % 3},{25 * (1 + i % 3)};{1 + i % 2},3" for i in range(12)]
+    path = tmp_path / "answers.csv"
+    path.write_bytes("\r\n".join(["user;q1;q2;Gewicht;Straße", *rows]).encode("cp1252"))
+    imported = import_study(path, mapping={"columns": {"Straße": {"use": "problem", "type": "ballot"}}})
+    weights_N = imported.parts[0].study.weights_N
+    assert weights_N is not None
+    np.testing.assert_array_equal(weights_N[:3], [0.25, 1.5, 2.75])
+    assert [note.about for note in imported.notes if "decimal commas" in note.text] == ["Gewicht"]
+    ballot = next(part.study for part in imported.parts if part.study.response_type.kind == "ballot")
+    assert ballot.problems.options == (("1", "2", "3"),)  # 1,3 and 2,3 are two ticks each, since the mapping says so
+
+
+def test_numbers_in_quotes_stay_lists_where_the_comma_separates(tmp_path: Path) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text("user,q1,q2,ticks\n" + "".join(f'u{i},{1 + i % 5},{5 - i % 5},"1,{2 + i % 2}"\n' for i in range(9)))
+    assert not [note for note in import_study(path).notes if "decimal" in note.text]
+
+
+def test_columns_answered_with_the_same_few_words_are_questions(tmp_path: Path, part_of: PartOf) -> None:
+    path = tmp_path / "answers.csv"
+    cells = [("yes", "no", "f"), ("no", "yes", "m"), ("yes", "", "f"), ("no", "no", "m")]
+    path.write_text(
+        "respondent,Tea is good,Coffee is good,gender\n" + "".join(f"{n},{','.join(c)}\n" for n, c in enumerate(cells))
+    )
+    imported = import_study(path)
+    uses = {name: own["use"] for name, own in imported.mapping["columns"].items()}
+    assert uses == {"Tea is good": "problem", "Coffee is good": "problem", "gender": "profile"}
 
 
 def test_a_sheet_can_be_chosen_and_what_stands_above_the_header_is_noted(tmp_path: Path, answers: Answers) -> None:

@@ -147,7 +147,7 @@ def test_a_file_without_rows_is_refused(upload: Callable, text: str) -> None:
 def test_hostile_names_and_cells_stay_text(upload: Callable, tmp_path: Path) -> None:
     text = 'user,item,answer,"a]\n[x"\n"=1+1",<script>,1,"é, "" ]"\nu2,"../../etc",2,\n'
     table, _ = read_upload(upload(text))
-    roles = {"user": "participant", "item": "problem", "answer": "response", "a]\n[x": "profile"}
+    roles = {"user": "participant", "item": "problem", "answer": "response", "a] [x": "profile"}
     said = Layout("long", roles, {}, {}, {"type": "ordinal", "levels": ["1", "2"]}, title='"\n[files]\nx="')
     imported = make_study(table, said, tmp_path / "study")
     assert imported.report.usable, [str(f) for f in imported.report.findings]

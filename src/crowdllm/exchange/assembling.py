@@ -53,6 +53,7 @@ def imported_survey(survey: Survey, options: ReadOptions, ledger: Ledger, guesse
     given = options.mapping.get("columns", {})
     survey = _distinct_items(survey)
     _require_known(survey, given)
+    survey = replace(survey, items=tuple(_blotted(item, _table(item, given), ledger) for item in survey.items))
     if len(survey.items) > MOST_QUESTIONS:
         raise CrowdLLMError(f"the survey has {len(survey.items):,} questions; at most {MOST_QUESTIONS:,} are read")
     weight = str(options.mapping.get("weight", ""))
@@ -92,6 +93,22 @@ def _distinct_items(survey: Survey) -> Survey:
     ids = _distinct_ids([item.id for item in survey.items])
     items = [replace(item, id=name) for item, name in zip(survey.items, ids, strict=True)]
     return replace(survey, items=tuple(items))
+
+
+def _blotted(item: Item, own: Mapping[str, Any], ledger: Ledger) -> Item:
+    """The item without addresses and the like in its options, and in answers that the mapping makes options.
+
+    Answers that name options by their number need no change.
+    """
+    spelled = {option: blot_text(option)[0] for option in item.options}
+    if all(option == clean for option, clean in spelled.items()) and not (own.get("use") == "problem" and item.columns):
+        return item
+    if item.kind in ("single", "scale", "text"):
+        cells, found = blot(item.cells_N)
+        for what, count in found.items():
+            ledger.left_out.append(LeftOut(item.id, f"{what} in answers", "by content", count))
+        item = replace(item, cells_N=cells)
+    return replace(item, options=tuple(spelled.values()))
 
 
 def _table(item: Item, given: Mapping[str, Any]) -> Mapping[str, Any]:

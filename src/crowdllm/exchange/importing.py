@@ -19,6 +19,10 @@ HEAD = 65_536
 MOST_MEMBERS = 10_000
 
 
+class UnrecognisedError(CrowdLLMError):
+    """Files that no reader takes for its own."""
+
+
 def import_study(
     files: str | Path | Sequence[str | Path],
     format: str = "",
@@ -49,7 +53,8 @@ def import_study(
 def find_reader(paths: Sequence[Path], format: str = "") -> Reader:
     """The reader of a name or, without one, the surest of those that recognise the files.
 
-    Raises CrowdLLMError where a file does not exist, the name is unknown or nobody recognises the files.
+    Raises CrowdLLMError where a file does not exist or the name is unknown, UnrecognisedError where nobody recognises
+    the files.
     """
     if not paths:
         raise CrowdLLMError("name at least one file to import")
@@ -61,7 +66,9 @@ def find_reader(paths: Sequence[Path], format: str = "") -> Reader:
     scores = [reader.sniff(glances) for reader in readers]
     if max(scores) <= NO:
         names = ", ".join(str(path) for path in paths)
-        raise CrowdLLMError(f"{names}: not recognised as any format; name it with --from, one of {', '.join(READERS)}")
+        together = "" if len(paths) == 1 else " (all files of one import belong to one survey)"
+        hint = f"name it with --from, one of {', '.join(READERS)}"
+        raise UnrecognisedError(f"{names}: not recognised as any format{together}; {hint}")
     return readers[scores.index(max(scores))]
 
 

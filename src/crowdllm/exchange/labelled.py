@@ -127,7 +127,7 @@ def _item(variable: Variable, guess: Mapping[str, Any]) -> Item:
     name, text, cells = variable.name, variable.label or variable.name, variable.cells_N
     if variable.is_text:
         words = distinct_words(cells)
-        repeated = len(words) <= FEW_WORDS and len(words) <= _filled(cells) / 2
+        repeated = 2 <= len(words) <= FEW_WORDS and len(words) <= _filled(cells) / 2
         if repeated and not describes_people(name, text):
             return Item(name, text, "single", distinct_options(sorted(words)), _tidy(cells), (name,))
         return Item(name, text, "text", (), cells, (name,))

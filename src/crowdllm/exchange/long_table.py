@@ -102,6 +102,8 @@ def _scale(cells_R: Cells, given: Mapping[str, Any], own: Mapping[str, Any], tit
     words = sorted({word.strip() for word in distinct_words(cells_R)})
     if own.get("levels"):
         return {"type": "ordinal", "levels": [str(level) for level in own["levels"]]}
+    if own.get("options") and kind in ("", "choice"):
+        return {"type": "choice", "options": list(distinct_options(map(str, own["options"])))}
     if kind in ("ballot", "points", "ranking"):
         raise CrowdLLMError(
             f"{title}: answers of type {kind!r} cannot be read from a plain table with a row per answer"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crowdllm.data.study import Study
+from crowdllm.data.tables import BYTE_ORDER_MARKS
 
 SURE, LIKELY, MAYBE, NO = 100, 70, 10, 0
 """What `sniff` answers: a signature that only this format has; its usual columns; a file of a fitting sort; no."""
@@ -40,8 +41,9 @@ class Glance:
 
     @property
     def text(self) -> str:
-        """The head as text, whatever bytes it holds; for looking only."""
-        return self.head.decode("utf-8-sig", "replace")
+        """The head as text, whatever bytes it holds, by its byte order mark; for looking only."""
+        codec = next((codec for mark, codec, _ in BYTE_ORDER_MARKS if self.head.startswith(mark)), "utf-8")
+        return self.head.decode(codec, "replace")
 
     @property
     def first_line(self) -> str:

@@ -24,6 +24,7 @@ from crowdllm.exchange.survey import Item
 from crowdllm.exchange.text_table import read_text_table
 
 LABELS, PAIRS = ("task", "worker", "label"), ("worker", "left", "right", "label")
+TEXT = "text"
 TRUTH = ("label", "true_label", "gold", "golden", "gt")
 MARKS = ("simulated", "model", "model_hash", "seed", "run", "weight")
 PARQUET = (".parquet", ".pq")
@@ -34,7 +35,7 @@ def sniff(files: Sequence[Glance]) -> int:
     if any(set(LABELS) <= head or set(PAIRS) <= head for head in heads) and all(
         "worker" in h or "task" in h for h in heads
     ):
-        further = set().union(*heads) - {*LABELS, *PAIRS, *TRUTH, *MARKS, "text"}
+        further = set().union(*heads) - {*LABELS, *PAIRS, *TRUTH, *MARKS, TEXT}
         return NO if further and len(files) == 1 else LIKELY  # a plain table, whose further columns are of use
     return NO
 
@@ -53,13 +54,13 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     if set(PAIRS) <= set(columns) and "task" not in columns:
         tasks, texts, control, own = _pairs(columns, ledger)
     elif "task" in columns:
-        tasks, texts, control, own = columns["task"], {}, _labels(columns), {}
+        tasks, texts, control, own = columns["task"], _texts(path, columns, ledger), _labels(columns), {}
     else:
         raise DamagedFileError(path, "has no column 'task', nor 'left' and 'right'")
     described: dict[str, dict[str, str]] = {}
     for other, table in tables.items():
         texts = texts | _describe(other, table, described, ledger)
-    rest = [name for name in columns if name not in (*LABELS, *PAIRS) and name not in MARKS]
+    rest = [name for name in columns if name not in (*LABELS, *PAIRS, TEXT) and name not in MARKS]
     if rest:
         ledger.note("not carried over", "", f"columns beside crowd-kit's own: {', '.join(rest)}", len(rest))
     refuse_simulated(columns, path.name)
@@ -117,6 +118,17 @@ def _pairs(
     )
 
 
+def _texts(path: Path, columns: Mapping[str, Cells], ledger: Ledger) -> dict[str, str]:
+    """The tasks' texts where they stand beside the labels."""
+    if TEXT not in columns:
+        return {}
+    pairs = set(zip(columns["task"].tolist(), columns[TEXT].tolist(), strict=True))
+    texts = _describe(path, {name: columns[name] for name in ("task", TEXT)}, {}, ledger)
+    if len(pairs) > len({task for task, _ in pairs}):
+        ledger.note("changed", TEXT, "a task has several texts; the last one that is not empty counts")
+    return texts
+
+
 def _describe(
     path: Path, table: Mapping[str, Cells], described: dict[str, dict[str, str]], ledger: Ledger
 ) -> dict[str, str]:
@@ -129,7 +141,7 @@ def _describe(
     texts: dict[str, str] = {}
     for name, cells in screened.columns.items():
         values = {t: c for t, c in zip(tasks, cells.tolist(), strict=True) if c}
-        if name == "text":
+        if name == TEXT:
             texts = values
         else:
             described["gold" if name in TRUTH else name] = values

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from crowdllm.data.tables import Cells
 from crowdllm.errors import CrowdLLMError
 from crowdllm.exchange.ledger import Ledger
 from crowdllm.exchange.protocol import MAYBE, NO, Glance, Imported, Reader, ReadOptions
 from crowdllm.exchange.table_import import imported_table
-from crowdllm.exchange.tables_guess import ANSWERS, PEOPLE, PROBLEMS
+from crowdllm.exchange.tables_guess import ANSWERS, PEOPLE, PROBLEMS, distinct_words
 from crowdllm.exchange.text_table import read_text_table
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat")
+SEVERAL = ("ballot", "ranking", "points")
+NUMBER, COMMA_NUMBER = re.compile(r"[-+]?[0-9]+"), re.compile(r"[-+]?[0-9]+,[0-9]+")
 
 
 def sniff(files: Sequence[Glance]) -> int:
@@ -29,7 +36,25 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     ledger = Ledger()
     table, notes = read_text_table(files[0], {*PEOPLE, *PROBLEMS, *ANSWERS}, options.max_megabytes)
     ledger.notes += notes
-    return imported_table(table.columns, files[0].stem, options, ledger)
+    columns = table.columns
+    if any("-separated" in note.text for note in notes):  # the comma is no separator here
+        columns = with_points(columns, options.mapping, ledger)
+    return imported_table(columns, files[0].stem, options, ledger)
+
+
+def with_points(columns: Mapping[str, Cells], given: Mapping[str, Any], ledger: Ledger) -> dict[str, Cells]:
+    """Columns of numbers with decimal commas (0,75), as other countries write them, with points; each is noted.
+
+    Not those that the mapping says list several options, of which 1,3 may be two.
+    """
+    out = dict(columns)
+    for name, cells in columns.items():
+        lists = given.get("columns", {}).get(name, {}).get("type") in SEVERAL
+        words = [word for word in distinct_words(cells) if not NUMBER.fullmatch(word.strip())]
+        if not lists and words and all(COMMA_NUMBER.fullmatch(word.strip()) for word in words):
+            out[name] = np.array([cell.replace(",", ".") for cell in cells], dtype=object)
+            ledger.note("reading", name, f"decimal commas, such as {words[0].strip()}, are read as points")
+    return out
 
 
 READER = Reader("csv", "CSV or other separated text", sniff, read)

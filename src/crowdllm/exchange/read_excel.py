@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crowdllm.data.tables import Table
 from crowdllm.errors import CrowdLLMError, UnknownNameError
 from crowdllm.exchange.ledger import Ledger
 from crowdllm.exchange.limits import DamagedFileError
@@ -32,19 +33,28 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     """
     if len(files) != 1:
         raise CrowdLLMError(f"a workbook is one file, not {len(files)}; name the format of several with --from")
-    sheets = read_workbook(files[0], options.max_megabytes)
     ledger = Ledger()
-    sheet = _chosen(sheets, str(options.mapping.get("sheet", "")), files[0], ledger)
+    table = read_excel_table(files[0], options, ledger)
+    return imported_table(table.columns, files[0].stem, options, ledger)
+
+
+def read_excel_table(path: Path, options: ReadOptions, ledger: Ledger) -> Table:
+    """The table in the sheet with the answers, rows numbered as Excel does; what was passed over goes to the ledger.
+
+    Raises CrowdLLMError for what is no workbook, or has no such sheet.
+    """
+    sheets = read_workbook(path, options.max_megabytes)
+    sheet = _chosen(sheets, str(options.mapping.get("sheet", "")), path, ledger)
     header = header_row(sheet)
     if header:
         above = " / ".join(cell for row in sheet.rows[:header] for cell in row if cell)
         ledger.note("rows above the header", sheet.name, above, header)
-    names, columns, _ = sheet_columns(sheet, header)
+    names, columns, rows = sheet_columns(sheet, header)
     columns = [np.array([cell.strip() for cell in cells], dtype=object) for cells in columns]
     named, findings = named_columns(names, columns, sheet.name)
     for finding in findings:
         ledger.note("reading", sheet.name, finding.message)
-    return imported_table(named, files[0].stem, options, ledger)
+    return Table(path.name, named, np.array(rows, dtype=np.int64), np.zeros(len(rows), dtype=bool))
 
 
 def _chosen(sheets: Sequence[Sheet], wanted: str, path: Path, ledger: Ledger) -> Sheet:

@@ -1,4 +1,4 @@
-"""Read Label Studio exports: JSON (tasks with annotations) or JSON-MIN, with the label config (.xml) where it is given.
+"""Read Label Studio exports: JSON (tasks with annotations), JSON-MIN or CSV, with the label config (.xml) if given.
 
     control                      becomes
     Choices                      a choice; a ballot where several may be chosen
@@ -26,6 +26,7 @@ from crowdllm.data.tables import number_text
 from crowdllm.errors import CrowdLLMError
 from crowdllm.exchange.labelling import Labelling, control_of, imported_labelling
 from crowdllm.exchange.labelstudio_config import CHOICES, NUMBER, PAIRWISE, RANKER, RATING, TEXTAREA, Config, Control
+from crowdllm.exchange.labelstudio_csv import SUFFIXES, csv_tasks, is_header
 from crowdllm.exchange.ledger import Ledger, short
 from crowdllm.exchange.limits import DamagedFileError, parse_xml, read_bytes, read_json
 from crowdllm.exchange.protocol import LIKELY, NO, SURE, Glance, Imported, Reader, ReadOptions
@@ -44,10 +45,13 @@ Listed = dict[str, tuple[str, ...]]
 
 
 def sniff(files: Sequence[Glance]) -> int:
-    exports = [f for f in files if f.suffix == ".json" or f.text.lstrip()[:1] == "["]
+    tables = [f for f in files if f.suffix in SUFFIXES and is_header(f.first_line)]
+    exports = [f for f in files if f.suffix == ".json" or f.text.lstrip()[:1] == "["] or tables
     configs = [f for f in files if f.suffix == ".xml" or "<View" in f.text[:2_000]]
     if len(exports) != 1 or len(exports) + len(configs) != len(files):
         return NO
+    if tables:
+        return SURE
     head = exports[0].text
     if '"annotations"' in head and ('"from_name"' in head or '"completed_by"' in head):
         return SURE
@@ -59,15 +63,16 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     configs = [f for f in files if f.suffix.lower() == ".xml" or read_bytes(f, 64)[:200].lstrip()[:1] == b"<"]
     exports = [f for f in files if f not in configs]
     if len(exports) != 1 or len(configs) > 1:
-        raise CrowdLLMError("name one Label Studio export (JSON or JSON-MIN) and, if you have it, its config (.xml)")
+        raise CrowdLLMError("name one Label Studio export (JSON, JSON-MIN, CSV) and, if you have it, its config (.xml)")
     config = Config()
     if configs:
         parse_xml(read_bytes(configs[0], 4), config, configs[0])
-    held = read_json(exports[0], options.max_megabytes)
+    ledger, most = Ledger(), options.max_megabytes
+    table = exports[0].suffix.lower() in SUFFIXES
+    held: Any = csv_tasks(exports[0], config.controls, NOT_DATA, ledger, most) if table else read_json(exports[0], most)
     tasks = held if isinstance(held, list) else [held]
     if not tasks or not all(isinstance(task, dict) for task in tasks):
         raise DamagedFileError(exports[0], "is no list of tasks")
-    ledger = Ledger()
     rows = _Rows()
     for number, task in enumerate(tasks, start=1):
         _read_task(task, str(number), rows, config, ledger)
@@ -77,7 +82,8 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     if len(rows.workers) * max(len(rows.answers), 1) > MOST_CELLS:
         raise DamagedFileError(exports[0], f"has {len(rows.workers):,} annotations of {len(rows.answers):,} controls")
     controls, choices = _controls(rows, config, ledger)
-    kind = "JSON" if any("annotations" in t or "completions" in t for t in tasks) else "JSON-MIN"
+    full = any("annotations" in t or "completions" in t for t in tasks)
+    kind = "CSV" if table else "JSON" if full else "JSON-MIN"
     ledger.understood.append(f"{kind} export: {len(rows.texts):,} tasks, {len(rows.workers):,} annotations")
     ledger.understood.append(
         f"label config: {configs[0].name}" if configs else "no label config: options are those used"
@@ -385,4 +391,4 @@ def _choices(name: str, control: Control, rows: _Rows, answers: dict[int, Any]) 
     return Item(name, name, "single", options, cells)
 
 
-READER = Reader("labelstudio", "Label Studio JSON or JSON-MIN", sniff, read)
+READER = Reader("labelstudio", "Label Studio JSON, JSON-MIN or CSV", sniff, read)

@@ -39,7 +39,7 @@ def sniff(files: Sequence[Glance]) -> int:
     if any("<LimeSurveyDocType>" in file.text or file.suffix == ".lss" for file in files):
         return SURE
     lines = [file.first_line.casefold() for file in files if not file.members]
-    own = [sum(f'"{name}"' in line or name in line.split(",") for name in OWN) for line in lines]
+    own = [sum(f'"{name}"' in line or name in re.split(r"[,;\t]", line) for name in OWN) for line in lines]
     words = [sum(word.casefold() in line for word in OWN_WORDS) for line in lines]
     return LIKELY if max([*own, *words], default=0) >= 3 else NO
 

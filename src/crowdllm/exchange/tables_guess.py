@@ -88,7 +88,7 @@ def guess_wide(
     words = {name: distinct_words(cells) for name, cells in columns.items() if name not in skip}
     numbers = {name: all(plain_number(w) is not None for w in found) for name, found in words.items()}
     weight = str(given.get("weight", ""))
-    levels = _shared_levels(words, numbers)
+    levels, batteries = _shared_levels(words, numbers), _shared_words(words, numbers)
     out: dict[str, dict[str, Any]] = {}
     for name, found in words.items():
         if name == weight:
@@ -97,6 +97,8 @@ def guess_wide(
             out[name] = {"use": "skip"}
         elif not weight and numbers[name] and is_weight(name):
             out[name], weight = {"use": "weight"}, name
+        elif name in batteries:
+            out[name] = {"use": "problem"}
         elif describes_people(name) or (not _is_question(name) and name not in levels and _few(found, columns[name])):
             out[name] = _profile(found, numbers[name])
         elif name in levels:
@@ -128,6 +130,15 @@ def _few(words: list[str], cells_N: Cells) -> bool:
 
 def _is_question(name: str) -> bool:
     return name.rstrip().endswith("?") or len(name.split()) > 3 or QUESTION_NAME.fullmatch(name.strip()) is not None
+
+
+def _shared_words(words: Mapping[str, list[str]], numbers: Mapping[str, bool]) -> set[str]:
+    """Columns that are answered with exactly the few words of another one, and do not describe people by their name."""
+    alike: dict[frozenset[str], list[str]] = {}
+    for name, found in words.items():
+        if not numbers[name] and 2 <= len(found) <= MOST_WORDS and not describes_people(name):
+            alike.setdefault(frozenset(word.strip().casefold() for word in found), []).append(name)
+    return {name for names in alike.values() if len(names) > 1 for name in names}
 
 
 def _shared_levels(words: Mapping[str, list[str]], numbers: Mapping[str, bool]) -> dict[str, list[str]]:

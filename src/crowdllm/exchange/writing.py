@@ -7,8 +7,8 @@ OUT/free_text.csv                                                 open answers, 
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_imported(imported: Imported, out: str | Path, force: bool = False) -> 
     """
     out = Path(out)
     require_free(out, force)
-    part = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
+    part = out.absolute().with_name(f".{out.absolute().name}.{secrets.token_hex(4)}.part")
     try:
         names = [""] if len(imported.parts) == 1 else [p.name for p in imported.parts]
         for name, piece in zip(names, imported.parts, strict=True):

@@ -9,6 +9,7 @@ The page is a thin layer: what it shows comes from calls that work without it, a
     new_reference, asking  the reference that a model expects of a new problem, typed in or asked of an LLM once
     persons     a few simulated people's answers across problems
     importing   a table of responses into a study folder; what `check` finds, row by row
+    survey_import  files of survey and labelling tools into studies, by the readers of `crowdllm import`
     export      problems, answers and distributions as a study folder and as CSV
 
 `store`, `workspace` and `fits` keep what was made on disk; `guard`, `app` and the modules `pages_*` are the web part.

@@ -19,6 +19,7 @@ from crowdllm.studio.pages_export import router as export_pages
 from crowdllm.studio.pages_fits import router as fit_pages
 from crowdllm.studio.pages_people import router as people_pages
 from crowdllm.studio.pages_problems import router as problem_pages
+from crowdllm.studio.pages_survey import router as survey_pages
 from crowdllm.studio.store import NoEntryError
 from crowdllm.studio.web import STATIC, Studio, make_templates, page
 from crowdllm.studio.workspace import Workspace
@@ -36,7 +37,7 @@ def make_app(studio: Studio, access: Access, seen: Callable[[], None] = lambda: 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studio = studio
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for router in (problem_pages, people_pages, data_pages, fit_pages, export_pages):
+    for router in (problem_pages, people_pages, data_pages, survey_pages, fit_pages, export_pages):
         app.include_router(router)
     app.add_exception_handler(CrowdLLMError, _mended_by_user)
     app.add_exception_handler(RequestValidationError, _not_understood)

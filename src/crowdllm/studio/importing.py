@@ -8,37 +8,37 @@ what `crowdllm check` finds there can be shown beside the row of the uploaded fi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crowdllm.data.study_check import CheckReport, check_study
-from crowdllm.data.study_columns import PERSONAL
 from crowdllm.data.study_folder import guess_response
 from crowdllm.data.study_toml import STUDY_FILE, toml_key, toml_text
 from crowdllm.data.tables import Table, csv_bytes, plain_number, read_table
-from crowdllm.errors import ConfigError, Finding, StudyError
+from crowdllm.errors import ConfigError, CrowdLLMError, Finding, StudyError
+from crowdllm.exchange import protocol as exchange
+from crowdllm.exchange.ledger import Ledger
+from crowdllm.exchange.limits import DamagedFileError
+from crowdllm.exchange.protocol import ReadOptions
+from crowdllm.exchange.read_excel import read_excel_table
+from crowdllm.exchange.table_import import imported_table
+from crowdllm.exchange.tables_guess import ANSWERS, PEOPLE, PROBLEMS, guess_layout, guess_long, guess_person
+from crowdllm.exchange.text_table import read_text_table
+from crowdllm.exchange.writing import note_words
 from crowdllm.responses import RESPONSE_TYPES
 
 LONG, WIDE = "long", "wide"
 PARTICIPANT, PROBLEM, TEXT, OPTIONS, RESPONSE = "participant", "problem", "text", "options", "response"
-PROFILE, ANSWER, LEAVE = "profile", "answer", "leave"
+PROFILE, WEIGHT, ANSWER, LEAVE = "profile", "weight", "answer", "leave"
 ROLES = {
-    LONG: (PARTICIPANT, PROBLEM, RESPONSE, TEXT, OPTIONS, PROFILE, LEAVE),
-    WIDE: (PARTICIPANT, ANSWER, PROFILE, LEAVE),
+    LONG: (PARTICIPANT, PROBLEM, RESPONSE, TEXT, OPTIONS, PROFILE, WEIGHT, LEAVE),
+    WIDE: (PARTICIPANT, ANSWER, PROFILE, WEIGHT, LEAVE),
 }
-NAMES = {
-    PARTICIPANT: "participant worker user respondent person subject rater annotator voter uid userid user_id "
-    "participant_id respondent_id worker_id person_id subject_id id case caseid",
-    PROBLEM: "problem task item question item_id question_id task_id problem_id statement_id itemid project",
-    RESPONSE: "response label answer rating value score vote judgement judgment reply",
-    TEXT: "text statement question_text question wording comment sentence description item_text prompt",
-    OPTIONS: "options choices alternatives",
-}
+OPTION_NAMES = ("options", "choices", "alternatives")
 EXAMPLES, MOST_LEVELS, MOST_ROWS, MOST_COLUMNS = 4, 40, 200_000, 2000
-SAME_WITHIN = 0.7
+WORKBOOKS, PARQUET = (".xlsx", ".xlsm"), (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,26 @@ class RowFindings:
 
 
 def read_upload(path: Path) -> tuple[Table, list[Finding]]:
-    """The uploaded table; raises StudyError where it cannot be read, or is too long or too wide for a page."""
-    table, findings = read_table(path, known=[w for words in NAMES.values() for w in words.split()], name=path.name)
-    if table is None:
-        raise StudyError(findings)
+    """The uploaded table, read as `crowdllm import` reads it; a Parquet file too.
+
+    Raises StudyError where it cannot be read, or is too long or too wide for a page.
+    """
+    ledger = Ledger()
+    try:
+        if path.suffix.lower() in PARQUET:
+            read, findings = read_table(path, name=path.name)
+            if read is None:
+                raise StudyError(findings)
+            table = read
+        elif path.suffix.lower() in WORKBOOKS:
+            table, findings = read_excel_table(path, ReadOptions(), ledger), []
+        else:
+            table, notes = read_text_table(path, (*PEOPLE, *PROBLEMS, *ANSWERS))
+            ledger.notes += notes
+            findings = []
+    except DamagedFileError as error:
+        raise StudyError([Finding("error", str(error))]) from None
+    findings += [Finding("note", note_words(note), file=path.name) for note in ledger.notes]
     for count, most, what in ((len(table), MOST_ROWS, "rows"), (len(table.columns), MOST_COLUMNS, "columns")):
         if count > most:
             hint = "a study folder can be larger: see `crowdllm new`"
@@ -112,80 +128,53 @@ def read_upload(path: Path) -> tuple[Table, list[Finding]]:
 
 
 def guess(table: Table) -> tuple[str, list[ColumnGuess], dict[str, Any]]:
-    """The layout, what each column seems to be, and the scale that the responses seem to be on."""
-    named: dict[str, str] = {}
-    for role in (PARTICIPANT, PROBLEM, RESPONSE, TEXT, OPTIONS):
-        named[role] = _named(table, role, set(named.values()))
-    layout = LONG if named[PROBLEM] and named[RESPONSE] else WIDE
-    roles = _long_roles(table, named) if layout == LONG else _wide_roles(table, named[PARTICIPANT])
-    columns = [_column(table, name, roles[name]) for name in table.columns]
-    answers = [name for name, role in roles.items() if role in (RESPONSE, ANSWER)]
-    cells = [cell for name in answers for cell in table.columns[name]]
+    """The layout, what each column seems to be, and the scale that the responses seem to be on.
+
+    As `crowdllm import` guesses; where it finds nothing to ask a crowd, all columns but those of ids are left out.
+    """
+    profile: Mapping[str, Any] = {}
+    try:
+        read = imported_table(table.columns, table.name, ReadOptions(), Ledger())
+    except CrowdLLMError:
+        layout = guess_layout(table.columns, {})
+        found = guess_long(table.columns, {}) if layout == LONG else {PARTICIPANT: guess_person(table.columns, {})}
+        roles = {name: role for role, name in found.items() if name}
+    else:
+        layout, roles, profile = str(read.mapping["layout"]), _roles(table, read), read.mapping["columns"]
+    roles = {name: roles.get(name, LEAVE) for name in table.columns}
+    columns = [_column(table, name, role, profile.get(name, {})) for name, role in roles.items()]
+    cells = [cell for name, role in roles.items() if role in (RESPONSE, ANSWER) for cell in table.columns[name]]
     return layout, columns, _scale(cells)
 
 
-def _named(table: Table, role: str, taken: set[str]) -> str:
-    """The column that is called like this role, the likeliest name first, and is nothing else yet."""
-    by_name = {_plain(name): name for name in reversed(list(table.columns)) if name not in taken}
-    return next((by_name[word] for word in NAMES[role].split() if word in by_name), "")
+def _roles(table: Table, read: exchange.Imported) -> dict[str, str]:
+    """What each column that is not left out was read as; of several scales the one with the most questions."""
+    mapping = read.mapping
+    roles = {name: PROFILE for name, own in mapping["columns"].items() if own.get("use") == PROFILE}
+    if mapping["layout"] == WIDE:
+        study = max((part.study for part in read.parts), key=lambda study: len(study.problems))
+        asked = set(study.problems.ids)
+        roles |= {name: ANSWER for name in table.columns if " ".join(name.split()) in asked}
+    else:
+        options = next((name for name in table.columns if name.strip().casefold() in OPTION_NAMES), "")
+        roles |= {options: OPTIONS} if options else {}
+    roles |= {str(mapping[role]): role for role in (PARTICIPANT, PROBLEM, RESPONSE, TEXT) if mapping.get(role)}
+    return roles | dict.fromkeys(_weights(mapping), WEIGHT)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s.-]+", "_", name.strip().casefold())
+def _weights(mapping: Mapping[str, Any]) -> list[str]:
+    """The column of survey weights, as a list of none or one."""
+    own = [name for name, table in mapping["columns"].items() if table.get("use") == WEIGHT]
+    return [str(mapping["weight"])] if mapping.get("weight") else own
 
 
-def _long_roles(table: Table, named: Mapping[str, str]) -> dict[str, str]:
-    roles = dict.fromkeys(table.columns, LEAVE)
-    people = list(table.columns[named[PARTICIPANT]]) if named[PARTICIPANT] else []
-    for name in table.columns:
-        if people and not _personal(name) and _describes(people, list(table.columns[name])):
-            roles[name] = PROFILE if len(set(table.columns[name])) > 1 else LEAVE
-    for role, name in named.items():
-        if name:
-            roles[name] = role
-    return roles
-
-
-def _describes(people: Sequence[str], cells: Sequence[str]) -> bool:
-    """Whether nearly all rows of one person have the same cell, and some people have several rows."""
-    seen: dict[str, str] = {}
-    same = sum(seen.setdefault(person, cell) == cell for person, cell in zip(people, cells, strict=True))
-    return len(seen) < len(people) and same - len(seen) >= SAME_WITHIN * (len(people) - len(seen))
-
-
-def _wide_roles(table: Table, participant: str) -> dict[str, str]:
-    """The largest group of columns on one scale are the answers; the others describe people, or are left out."""
-    by_scale: dict[str, list[str]] = {}
-    for name, cells in table.columns.items():
-        if name == participant or _personal(name):
-            continue
-        scale = guess_response(cells)
-        if scale is not None and scale["type"] != "continuous":
-            key = "numbers" if scale["type"] == "ordinal" else str(sorted(str(o).casefold() for o in scale["options"]))
-            by_scale.setdefault(key, []).append(name)
-    answers = max(by_scale.values(), key=len, default=[])
-    roles = dict.fromkeys(table.columns, LEAVE)
-    for name, cells in table.columns.items():
-        if name in answers and len(answers) > 1:
-            roles[name] = ANSWER
-        elif name != participant and not _personal(name):
-            few = len(set(cells)) <= MOST_LEVELS
-            roles[name] = PROFILE if few or all(plain_number(c) is not None for c in cells if c.strip()) else LEAVE
-    if participant:
-        roles[participant] = PARTICIPANT
-    return roles
-
-
-def _personal(name: str) -> bool:
-    return re.sub(r"[^a-z]", "", name.casefold()) in PERSONAL - {"id", "pid", "uuid", "guid"}
-
-
-def _column(table: Table, name: str, role: str) -> ColumnGuess:
+def _column(table: Table, name: str, role: str, profile: Mapping[str, Any]) -> ColumnGuess:
     cells = [cell.strip() for cell in table.columns[name]]
     different = list(dict.fromkeys(cell for cell in cells if cell))
     numeric = bool(different) and all(plain_number(cell) is not None for cell in different)
-    kind = "numeric" if numeric else "categorical"
+    kind = str(profile.get("kind", "")) or ("numeric" if numeric else "categorical")
     levels = tuple(sorted(different)) if not numeric and len(different) <= MOST_LEVELS else ()
+    levels = tuple(map(str, profile.get("levels", levels)))
     return ColumnGuess(
         name, role, kind, levels, tuple(different[:EXAMPLES]), len(different), sum(1 for cell in cells if not cell)
     )
@@ -241,7 +230,7 @@ def _check(table: Table, mapping: Layout) -> None:
             raise ConfigError(f"the table has no column {name!r}")
         if role not in ROLES[mapping.layout]:
             raise ConfigError(f"column {name!r}: in a table of one row per {_per(mapping)} no column is {role!r}")
-    once = (PARTICIPANT, PROBLEM, RESPONSE, TEXT, OPTIONS) if mapping.layout == LONG else (PARTICIPANT,)
+    once = (PARTICIPANT, PROBLEM, RESPONSE, TEXT, OPTIONS, WEIGHT) if mapping.layout == LONG else (PARTICIPANT, WEIGHT)
     for role in once:
         if len(mapping.of(role)) > 1:
             raise ConfigError(f"two columns are the {role}: {' and '.join(mapping.of(role))}; choose one")
@@ -251,7 +240,7 @@ def _check(table: Table, mapping: Layout) -> None:
             raise ConfigError(f"no column is the {role}: say for one column that it is")
     if mapping.response.get("type") not in RESPONSE_TYPES:
         raise ConfigError(f"choose how people answered: {', '.join(RESPONSE_TYPES)}")
-    if any(name in (PARTICIPANT,) for name in mapping.of(PROFILE)):
+    if any(name in (PARTICIPANT,) for name in [*mapping.of(PROFILE), *mapping.of(WEIGHT)]):
         raise ConfigError("a profile column cannot be called 'participant': rename it in the table")
 
 
@@ -271,7 +260,7 @@ def _people(
     table: Table, mapping: Layout, keep: Sequence[int], participants: Sequence[str]
 ) -> tuple[dict[str, list[str]], list[Finding]]:
     """One row per participant; where rows disagree about one the first is taken, and it is said."""
-    columns = mapping.of(PROFILE)
+    columns = [*mapping.of(PROFILE), *mapping.of(WEIGHT)]
     first: dict[str, list[str]] = {}
     rows: dict[str, int] = {}
     findings: list[Finding] = []
@@ -347,6 +336,8 @@ def _settings(table: Table, mapping: Layout) -> str:
         "requirements": mapping.requirements,
         "source": source,
     }
+    if mapping.of(WEIGHT):
+        top[WEIGHT] = mapping.of(WEIGHT)[0]
     tables: dict[str, Mapping[str, Any]] = {"": top, "response": mapping.response}
     for name in mapping.of(PROFILE):
         kind = mapping.kinds.get(name, "categorical")

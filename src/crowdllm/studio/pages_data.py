@@ -10,10 +10,14 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from starlette.datastructures import UploadFile
 
 from crowdllm.data.study_check import group_findings
 from crowdllm.data.tables import Table
 from crowdllm.errors import ConfigError, CrowdLLMError, Finding, StudyError
+from crowdllm.exchange import READERS
+from crowdllm.exchange.importing import find_reader
+from crowdllm.registry import lookup
 from crowdllm.responses import RESPONSE_TYPES
 from crowdllm.studio.calibration import load_reach
 from crowdllm.studio.export import zip_files
@@ -33,6 +37,7 @@ from crowdllm.studio.importing import (
 )
 from crowdllm.studio.pages_fits import crowd_of
 from crowdllm.studio.store import Entry
+from crowdllm.studio.survey_import import format_of, take_in
 from crowdllm.studio.views import KINDS
 from crowdllm.studio.web import Here, Posted, Sent, Studio, go, lines_of, page
 from crowdllm.studio.workspace import IMPORT, STUDY
@@ -40,6 +45,8 @@ from crowdllm.studio.workspace import IMPORT, STUDY
 router = APIRouter()
 UPLOADS, STUDIES = "uploads", "studies"
 SHOWN_ROWS, SHOWN_FINDINGS, MOST_LEFT_OUT = 50, 50, 5000
+FOLDERS = ("huggingface",)
+"""Formats that are a folder, which no form can send: `crowdllm import` reads them, and its study is opened here."""
 ROLE_WORDS = {
     "participant": "who answered (participant)",
     "problem": "which problem",
@@ -47,6 +54,7 @@ ROLE_WORDS = {
     "text": "the problem's text",
     "options": "the problem's options",
     "profile": "describes the person (profile)",
+    "weight": "the person's survey weight",
     "answer": "a question; its cells are responses",
     "leave": "leave out",
 }
@@ -67,8 +75,13 @@ def data(studio: Here, notice: str = "") -> Response:
             crowds.append((entry, None, str(error)))
     return page(
         studio, "data.html", notice=notice, measured=_measured(crowds), crowds=crowds, kinds=KINDS, fits=fits,
-        studies=work.store.all(STUDY), imports=work.store.all(IMPORT),
+        studies=work.store.all(STUDY), imports=work.store.all(IMPORT), formats=formats(),
     )  # fmt: skip
+
+
+def formats() -> dict[str, str]:
+    """What can be uploaded, besides Parquet: name and title."""
+    return {name: lookup(READERS, name, "format").title for name in READERS if name not in FOLDERS}
 
 
 def _measured(crowds: list[tuple[Entry, Any, str]]) -> dict[str, int]:
@@ -101,28 +114,48 @@ def open_demo(studio: Here, form: Sent) -> Response:
 # --- import ------------------------------------------------------------------------------------------------------
 
 
+def _table_entry(studio: Studio, identity: str) -> Entry:
+    entry = studio.workspace.store.get(identity, IMPORT)
+    if "format" in entry.body:
+        raise ConfigError("these are the files of a survey, whose columns are on another page")
+    return entry
+
+
 @router.post("/imports")
 def upload(studio: Here, form: Sent) -> Response:
-    """Take a table in; nothing of it is loaded before its columns are mapped."""
-    file = form.file("table")
-    name = re.sub(r"[^\w.-]+", "_", Path(str(file.filename)).name)[-80:] or "table.csv"
+    """Take files in: a plain table, of which nothing is loaded before its columns are mapped, or those of a survey."""
     folder = studio.workspace.folder / UPLOADS / secrets.token_hex(6)
     folder.mkdir(parents=True)
-    content = file.file.read(MOST_UPLOAD + 1)
-    (folder / name).write_bytes(content)
     try:
-        read_upload(folder / name)
-    except StudyError:
+        paths = [_kept(file, folder, number) for number, file in enumerate(form.files("table"))]
+        format = format_of(paths, form.text("format").strip())
+        if format:
+            take_in(paths, format, {}, studio.workspace.folder / STUDIES)
+        else:
+            read_upload(paths[0])
+    except CrowdLLMError:
         shutil.rmtree(folder)
         raise
-    entry = studio.workspace.store.add(IMPORT, {"path": str(folder / name), "name": name, "layout": None, "study": ""})
-    return go(f"/imports/{entry.id}")
+    body: dict[str, Any] = {"path": str(paths[0]), "name": paths[0].name, "layout": None, "study": ""}
+    if not format:
+        return go(f"/imports/{studio.workspace.store.add(IMPORT, body).id}")
+    body |= {"paths": [str(path) for path in paths], "format": format, "mapping": {}}
+    return go(f"/surveys/{studio.workspace.store.add(IMPORT, body).id}")
+
+
+def _kept(file: UploadFile, folder: Path, number: int) -> Path:
+    """The uploaded file under its own name, as far as a name can be that; a folder for each further one."""
+    name = re.sub(r"[^\w.-]+", "_", Path(str(file.filename)).name)[-80:].lstrip(".") or "table.csv"
+    path = (folder / str(number) if number else folder) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(file.file.read(MOST_UPLOAD + 1))
+    return path
 
 
 @router.get("/imports/{identity}")
 def mapping(studio: Here, identity: str, layout: str = "") -> Response:
     """What each column is: guessed, for the user to say."""
-    entry = studio.workspace.store.get(identity, IMPORT)
+    entry = _table_entry(studio, identity)
     table, findings = read_upload(Path(entry.body["path"]))
     said = entry.body["layout"]
     return _mapping_page(studio, entry, table, findings, None if said is None else _from_dict(said), layout)
@@ -155,8 +188,7 @@ def _mapping_page(
 @router.post("/imports/{identity}")
 def map_columns(studio: Here, identity: str, form: Sent) -> Response:
     """Make the study folder that the mapping says, and check it."""
-    work = studio.workspace
-    entry = work.store.get(identity, IMPORT)
+    entry = _table_entry(studio, identity)
     table, findings = read_upload(Path(entry.body["path"]))
     said = _layout(table, form)
     try:
@@ -165,6 +197,16 @@ def map_columns(studio: Here, identity: str, form: Sent) -> Response:
         return _mapping_page(studio, entry, table, findings, said, error=str(error))
     _keep(studio, entry, said)
     return go(f"/imports/{identity}/check")
+
+
+@router.post("/imports/{identity}/survey")
+def as_survey(studio: Here, identity: str, form: Sent) -> Response:
+    """Read a plain table as `crowdllm import` does: a study for each way of answering, and notes on the rest."""
+    work = studio.workspace
+    entry = _table_entry(studio, identity)
+    path = entry.body["path"]
+    more = {"paths": [path], "format": find_reader([Path(path)]).name, "mapping": {}}
+    return go(f"/surveys/{work.store.add(IMPORT, entry.body | more).id}")
 
 
 def _layout(table: Table, form: Posted) -> Layout:
@@ -230,7 +272,7 @@ def _from_dict(state: dict[str, Any]) -> Layout:
 
 
 def _checked(studio: Studio, identity: str) -> tuple[Entry, Table, Layout, Imported]:
-    entry = studio.workspace.store.get(identity, IMPORT)
+    entry = _table_entry(studio, identity)
     if entry.body["layout"] is None:
         raise ConfigError("the columns of this table are not mapped yet")
     table, _ = read_upload(Path(entry.body["path"]))

@@ -20,7 +20,7 @@ from crowdllm.studio.workspace import MOST_NAME, MOST_TEXT, Workspace
 
 HERE = Path(__file__).parent
 STATIC, TEMPLATES = HERE / "static", HERE / "templates"
-MOST_FIELDS, MOST_PART = 5000, 1_500_000
+MOST_FIELDS, MOST_FILES, MOST_PART = 5000, 8, 1_500_000
 NOTICES = {
     "saved": "Saved.",
     "kept-both": "Somebody (another tab?) changed this meanwhile, so both are kept: this is yours, under a new entry.",
@@ -75,17 +75,17 @@ class Posted:
         except ValueError:
             raise ConfigError(f"the field {name!r} needs a whole number, not {text!r}") from None
 
-    def file(self, name: str) -> UploadFile:
-        """An uploaded file. Raises ConfigError where there is none."""
-        value = self.data.get(name)
-        if not isinstance(value, UploadFile) or not value.filename:
+    def files(self, name: str) -> list[UploadFile]:
+        """The uploaded files. Raises ConfigError where there is none."""
+        found = [v for v in self.data.getlist(name) if isinstance(v, UploadFile) and v.filename]
+        if not found:
             raise ConfigError("no file was chosen")
-        return value
+        return found
 
 
 async def read_form(request: Request) -> Posted:
     """The form in a request."""
-    return Posted(await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_PART))
+    return Posted(await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MOST_PART))
 
 
 def studio_of(request: Request) -> Studio:

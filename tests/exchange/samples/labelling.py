@@ -21,7 +21,7 @@ PROJECTS = "PROJECTS\nproject_id;cost;name;category\n10;500;Trees;Nature\n20;700
 
 
 def write_labelstudio(folder: Path) -> list[list[Path]]:
-    """An export with its config, one without, and one in the short form."""
+    """An export with its config, one without, one in the short form, and a CSV."""
 
     def answer(name: str, kind: str, value: Any) -> dict[str, Any]:
         key = {"textarea": "text"}.get(kind, kind)
@@ -48,7 +48,9 @@ def write_labelstudio(folder: Path) -> list[list[Path]]:
     (folder / "export.json").write_text(json.dumps(tasks), encoding="utf-8")
     (folder / "config.xml").write_text(CONFIG, encoding="utf-8")
     (folder / "short.json").write_text(json.dumps([entry | {"lead_time": 3.5} for entry in short]), encoding="utf-8")
-    return [[folder / "export.json", folder / "config.xml"], [folder / "export.json"], [folder / "short.json"]]
+    pd.DataFrame(short).assign(lead_time=3.5).to_csv(folder / "rows.csv", index=False)
+    files = ("export.json", "config.xml"), ("export.json",), ("short.json",), ("rows.csv",)
+    return [[folder / name for name in names] for names in files]
 
 
 def write_mturk(folder: Path) -> list[list[Path]]:

@@ -23,6 +23,7 @@ from crowdllm.report.dossier.answers import NEVER, QUESTIONS, Contribution, Expl
 from crowdllm.report.dossier.document import MOST_BYTES, document
 from crowdllm.report.dossier.found import find
 from crowdllm.report.dossier.make import contribution_of, write_report
+from crowdllm.report.dossier.of_people import people_section
 from crowdllm.report.dossier.printed import print_pdf
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
@@ -115,10 +116,83 @@ def test_a_crowd_is_shown_beside_the_humans(crowd: Path, humans: Path) -> None:
     assert "abc123" in page
 
 
+def test_a_study_of_other_problems_is_said_to_tell_nothing(crowd: Path, humans: Path) -> None:
+    for name in ("problems.csv", "responses.csv"):
+        table = pd.read_csv(humans / name)
+        table["problem"] = ["other " + t for t in table["problem"]]
+        table.to_csv(humans / name, index=False)
+    page = text_of([contribution_of(crowd, load_study(humans))])
+    assert "nothing is compared with people" in page
+    assert "agree best" not in page
+
+
+def test_a_study_of_simulated_people_is_said_to_be_that(crowd: Path, humans: Path) -> None:
+    assert "themselves simulated" not in text_of([contribution_of(crowd, load_study(humans))])
+    settings = (humans / "study.toml").read_text().replace("simulated = false", "simulated = true")
+    (humans / "study.toml").write_text(settings)
+    assert "themselves simulated" in text_of([contribution_of(crowd, load_study(humans))])
+
+
 def test_a_crowd_alone_is_shown_too(crowd: Path) -> None:
     page = text_of([contribution_of(crowd)])
     assert "most agreed, middling and most split" in page
     assert '"human":' not in page
+
+
+def rows_of(page: str) -> list[str]:
+    return re.findall(r">(age: [^<]*</th>.*?)</tr>", page)
+
+
+def test_recruited_people_stand_beside_the_target_margins(crowd: Path, humans: Path) -> None:
+    """By hand: a quarter of both is young; two fifths should be."""
+    page = text_of([contribution_of(crowd, load_study(humans), {"age": {"young": 0.4, "old": 0.6}})])
+    young, old = (re.findall(r"<td>([^<]*)</td>", row) for row in rows_of(page))
+    assert young == ["25.0%", "25.0%", "40.0%", "-15.0%"]
+    assert old == ["75.0%", "75.0%", "60.0%", "+15.0%"]
+
+
+def test_margins_in_the_crowds_folder_are_found_without_a_study(crowd: Path) -> None:
+    (crowd / "margins.toml").write_text("[age]\nyoung = 0.5\nold = 0.5\n", encoding="utf-8")
+    page = text_of([contribution_of(crowd)])
+    assert re.findall(r"<td>([^<]*)</td>", rows_of(page)[0]) == ["–", "25.0%", "50.0%", "-25.0%"]
+
+
+def test_numeric_margins_are_shares_of_ranges(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(
+        '[response]\ntype = "ordinal"\nlevels = [1, 2]\n[profile.age]\nkind = "numeric"\n'
+    )
+    ages = ["20", "30", "50", "", "70"]
+    pd.DataFrame({"participant": list("abcde"), "age": ages}).to_csv(tmp_path / "participants.csv", index=False)
+    (section,) = people_section(tmp_path, None, {"age": {"<40": 0.5, "40-60": 0.25, ">60": 0.25}})
+    rows = [[cell.text for cell in row] for row in section.blocks[0].rows]  # type: ignore[union-attr]
+    assert [row[2] for row in rows] == ["50.0%", "25.0%", "25.0%"]
+    assert [row[4] for row in rows] == ["+0.0%", "+0.0%", "+0.0%"]
+
+
+def test_survey_weights_stand_for_a_target(crowd: Path, humans: Path) -> None:
+    """By hand: 10 young people of weight 3 and 30 old ones of weight 1 make one half each."""
+    table = pd.read_csv(humans / "participants.csv")
+    table["w"] = [3 if age == "young" else 1 for age in table["age"]]
+    table.to_csv(humans / "participants.csv", index=False)
+    (humans / "study.toml").write_text('weight = "w"\n' + (humans / "study.toml").read_text())
+    page = text_of([contribution_of(crowd, load_study(humans))])
+    assert re.findall(r"<td>([^<]*)</td>", rows_of(page)[0]) == ["25.0%", "25.0%", "50.0%", "-25.0%"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("age = 3\n", "must be a table"),
+        ("[ages]\nyoung = 1.0\n", "age"),
+        ("[age]\nyoung = 40\nold = 60\n", "divide them by 100"),
+        ("[age]\nyung = 0.4\nold = 0.6\n", "young"),
+        ("[age\n", "no valid TOML"),
+    ],
+)
+def test_margins_that_do_not_fit_are_refused(crowd: Path, text: str, words: str) -> None:
+    (crowd / "margins.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(CrowdLLMError, match=words):
+        contribution_of(crowd)
 
 
 def test_foreign_text_ends_no_script_and_is_no_markup(crowd: Path, humans: Path) -> None:

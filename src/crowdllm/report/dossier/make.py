@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crowdllm.data.study import Study
+from crowdllm.profiles.raking import Margins
 from crowdllm.report.dossier import of_crowd, of_estimates, of_page, of_results
 from crowdllm.report.dossier.answers import Contribution, Explorer, Section
 from crowdllm.report.dossier.document import document
@@ -14,11 +15,14 @@ from crowdllm.report.dossier.found import find
 from crowdllm.report.dossier.printed import print_pdf
 
 
-def contribution_of(folder: Path, humans: Study | None = None) -> Contribution:
-    """What one folder says; raises CrowdLLMError for a folder that is none of ours or not complete."""
+def contribution_of(folder: Path, humans: Study | None = None, margins: Margins | None = None) -> Contribution:
+    """What one folder says; raises CrowdLLMError for a folder that is none of ours or not complete.
+
+    humans, margins: what a simulated crowd is held against, see `of_crowd.contribute`.
+    """
     found = find(folder)
     if found.kind == "crowd":
-        return of_crowd.contribute(found, humans)
+        return of_crowd.contribute(found, humans, margins)
     return {"results": of_results, "estimates": of_estimates, "page": of_page}[found.kind].contribute(found)
 
 

@@ -18,11 +18,13 @@ from crowdllm.data.study_folder import load_study
 from crowdllm.data.tables import read_table
 from crowdllm.evaluation.coherence import pairwise_correlation
 from crowdllm.evaluation.histograms import histograms
+from crowdllm.profiles.raking import Margins
 from crowdllm.report.distributions import distributions_figure
 from crowdllm.report.dossier.answers import Chart, Contribution, Explorer, Section
 from crowdllm.report.dossier.charts import chart_of
 from crowdllm.report.dossier.found import Found
-from crowdllm.report.page import Block, Cell, Table, Text
+from crowdllm.report.dossier.of_people import people_section
+from crowdllm.report.page import Cell, Table, Text
 from crowdllm.responses.ordinal import Ordinal
 
 Array = NDArray[np.float64]
@@ -30,10 +32,11 @@ MOST_PROBLEMS, MOST_LEVELS, MOST_CORRELATED, MOST_ROWS = 2000, 30, 40, 5_000_000
 ENOUGH = 5  # humans who answered a problem, to be called its best or worst
 
 
-def contribute(found: Found, humans: Study | None) -> Contribution:
+def contribute(found: Found, humans: Study | None, margins: Margins | None = None) -> Contribution:
     """Answers, distributions with a search, subgroups, profiles and coherence of the crowd.
 
     humans: the study of real people that the crowd is held against; matched by the problems' ids.
+    margins: target shares of groups that the recruited people are held against, as of `profiles.raking`.
     """
     table = pd.read_csv(
         found.folder / "distributions.csv", keep_default_na=False, na_values=[""], dtype={"problem": str}
@@ -51,11 +54,15 @@ def contribute(found: Found, humans: Study | None) -> Contribution:
         explorer = _explorer(table, texts, crowd_TM, human_TM, count_T, labels)
         sections.append(Section("Any problem", (explorer,)))
     sections += list(_subgroups(found.folder, labels))
+    sections += list(people_section(found.folder, humans, margins))
     if humans is not None:
-        sections += list(_people(found.folder, humans))
         sections += list(_coherence(found, humans))
     people, problems = int(found.about.get("participants", 0)), len(table)
-    answers = {"how": _how(table, texts, crowd_TM, labels, order, people, problems, humans)}
+    compared = None if humans is None else _compared(human_TM)
+    said = _how(table, texts, crowd_TM, labels, order, people, problems, compared)
+    if humans is not None and humans.simulated:
+        said += " The people of the study, called humans here, are themselves simulated."
+    answers = {"how": said}
     return Contribution(answers, tuple(sections), lead, tuple(_made(found, humans)))
 
 
@@ -160,33 +167,6 @@ def _subgroups(folder: Path, labels: list[str]) -> Iterator[Section]:
     yield Section("Subgroups", (Table("Mean answer over all problems", ("group", "answers", "mean"), rows, note),))
 
 
-def _people(folder: Path, humans: Study) -> Iterator[Section]:
-    """Shares of profile levels: recruited beside asked."""
-    table, _ = read_table(folder / "participants.csv")
-    if table is None or not humans.profiles.columns or not len(next(iter(table.columns.values()), [])):
-        return
-    rows = []
-    for c, column in enumerate(humans.profiles.columns):
-        if column.name not in table.columns or not column.levels:
-            continue
-        recruited = pd.Series(table.columns[column.name]).replace("", np.nan)
-        value_N = humans.profiles.values_NC[:, c]
-        for level, name in enumerate(column.levels):
-            real = float((value_N == level).sum() / max((~np.isnan(value_N)).sum(), 1))
-            mine = float((recruited == str(name)).sum() / max(recruited.notna().sum(), 1))
-            rows.append(
-                (Cell(f"{column.name}: {name}"), Cell(f"{real:.1%}"), Cell(f"{mine:.1%}"), Cell(f"{mine - real:+.1%}"))
-            )
-    if rows:
-        note = "Shares among those whose value is known. Target margins, if any, are in the crowd's meta.json."
-        blocks: tuple[Block, ...] = (
-            Table(
-                "Who was asked, and who was recruited", ("group", "asked", "recruited", "difference"), tuple(rows), note
-            ),
-        )
-        yield Section("The recruited population", blocks)
-
-
 def _coherence(found: Found, humans: Study) -> Iterator[Section]:
     """Two correlation matrices side by side, where people answered enough of the same problems."""
     few = int(found.about.get("stored", 0) or 0) <= MOST_ROWS and len(humans.problems) <= MOST_CORRELATED
@@ -241,8 +221,9 @@ def _matrices(human_TT: Array, crowd_TT: Array) -> Any:
 
 def _how(
     table: pd.DataFrame, texts: dict[str, str], crowd_TM: Array, labels: list[str], order: NDArray[np.int64],
-    people: int, problems: int, humans: Study | None,
+    people: int, problems: int, compared: bool | None,
 ) -> str:  # fmt: skip
+    """In words. compared: whether people of the study answered any of these problems; None without a study."""
     said = f"{people:,} simulated people answered {problems:,} problems."
     if not labels or not len(order):
         return said
@@ -252,8 +233,10 @@ def _how(
     said += (
         f" For example, to “{texts.get(name, name)[:160]}” most often “{labels[top][:60]}” ({crowd_TM[t, top]:.0%})."
     )
-    if humans is not None:
+    if compared:
         said += " The picture shows the problems where crowd and humans agree best, middlingly, and worst."
+    elif compared is not None:
+        said += " The study has no human answers to these problems, on this scale: nothing is compared with people."
     return said
 
 
