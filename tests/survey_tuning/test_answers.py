@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from crowdllm.config import TuneConfig
+from crowdllm.config import TuneConfig, make_config
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError, MismatchError
 from crowdllm.evaluation.distances import kl
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.ordinal import Ordinal
-from crowdllm.survey_tuning.answers import Shares, answer_shares, at_temperature, draw_answers
-from crowdllm.survey_tuning.calibration import calibrate, temperature_curve
+from crowdllm.survey_tuning.answers import Shares, answer_shares, at_temperature, draw_answers, mixed
+from crowdllm.survey_tuning.calibration import calibrate, choose_profile_weight, temperature_curve
 from crowdllm.survey_tuning.tuned import untuned
 
 LOG = np.log(np.array([[0.1, 0.4, 0.5], [0.2, 0.8, 1e-300]]))
@@ -115,6 +116,46 @@ def test_a_model_as_it_is_answers_every_kind_of_question(
     assert ((found.stray_R >= 0) & (found.stray_R <= 1)).all()
     values = draw_answers(found, 1.0, np.array([0.1, 0.5, 0.7, 0.9]))
     assert study.response_type.legal(values, study.problems.option_counts[t]).all()
+
+
+def test_the_weight_of_the_profile_mixes_probabilities_and_never_makes_an_answer_up() -> None:
+    found = mixed(shares(LOG[:1]), shares(LOG[1:]), 0.25)
+    assert np.exp(found.log_p_RM)[0] == pytest.approx([0.175, 0.7, 0.125])
+    assert mixed(shares(LOG[1:]), shares(LOG[1:]), 0.25).log_p_RM[0, 2] == -np.inf
+    assert mixed(shares(LOG[:1]), shares(LOG[1:]), 0.0).at(1.0)[0] == pytest.approx([0.2, 0.8, 0])
+
+
+def test_the_profiles_weight_is_the_likeliest_on_held_out_people() -> None:
+    """With the profile .9 for the answer given in 7 of 10 cases and .1 in the others, without it always .5: the log
+    likelihood .7 log(.5 + .4 w) + .3 log(.5 - .4 w) is greatest where .5 + .4 w = .7."""
+    told, untold = (
+        shares(np.log(np.tile([0.9, 0.1], (10, 1))), (1.0, 2.0)),
+        shares(np.log(np.full((10, 2), 0.5)), (1.0, 2.0)),
+    )
+    given = np.repeat([0.0, 1.0], [7, 3])[:, None]
+    answers = Responses(np.arange(10), np.zeros(10, dtype=np.int64), given)
+    assert choose_profile_weight([(told, untold, answers)]) == pytest.approx(0.5)
+    assert choose_profile_weight([(untold, told, answers)]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_a_person_is_mixed_with_the_question_asked_without_a_profile(weight: float, tiny: Any, of_kind: Any) -> None:
+    study, pairs = of_kind("ordinal"), (np.array([0, 6]), np.array([0, 1]))
+    plain = untuned(tiny("llama"), TuneConfig(profile_weight=weight), [study], "cpu")
+    how = plain.interview(study)
+    found = answer_shares(plain, how, study.problems, study.profiles, *pairs).at(1.0)
+    told = answer_shares(replace(plain, profile_weight=1.0), how, study.problems, study.profiles, *pairs).at(1.0)
+    untold = answer_shares(plain, how, study.problems, None, *pairs).at(1.0)
+    assert not np.allclose(told, untold, rtol=1e-4)
+    assert found == pytest.approx(weight * told + (1 - weight) * untold)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, "best"])
+def test_the_profiles_weight_is_a_share_or_chosen(wrong: object) -> None:
+    with pytest.raises(ConfigError, match="profile_weight"):
+        make_config(TuneConfig, {"profile_weight": wrong})
+    assert make_config(TuneConfig, {"profile_weight": "0.5"}).profile_weight == 0.5
+    assert make_config(TuneConfig, {"profile_weight": "chosen"}).profile_weight == "chosen"
 
 
 def test_a_study_with_other_numbers_is_asked_on_its_own_scale(tiny, of_kind) -> None:

@@ -26,7 +26,7 @@ FILES = {"adapter_config.json", "adapter_model.safetensors", "crowd.json", "meta
 def saved(tiny: Any, of_kind: Any, short: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, Path]:
     """A model tuned with LoRA on numbers."""
     out = tmp_path_factory.mktemp("saved") / "out"
-    config = TuneConfig(rank=2, learning_rate=1e-2, max_epochs=1, held_out=0.3, gamma=0.1)
+    config = TuneConfig(rank=2, learning_rate=1e-2, max_epochs=1, held_out=0.3, gamma=0.1, profile_weight=0.25)
     return tune([of_kind("continuous")], tiny("llama"), config, 0, out, short, "cpu"), out
 
 
@@ -41,6 +41,7 @@ def test_a_folder_comes_back_as_it_was(saved: tuple[Tuned, Path], of_kind: Any) 
     assert {path.name for path in out.iterdir()} == FILES
     assert asked(again, of_kind("continuous")) == pytest.approx(asked(tuned, of_kind("continuous")), abs=1e-5)
     assert (again.temperature_kl, again.temperature_rmse) == (tuned.temperature_kl, tuned.temperature_rmse)
+    assert again.profile_weight == tuned.profile_weight == 0.25
     assert again.config == tuned.config
     assert [row.loss for row in again.history] == pytest.approx([row.loss for row in tuned.history])
 

@@ -128,3 +128,25 @@ def test_merges_shorten_known_words_and_every_byte_stays_possible() -> None:
     assert len(known) < len("agree?")
     strange = "日本 \x00 é"
     assert tokenizer.decode(tokenizer(strange, add_special_tokens=False)["input_ids"]) == strange
+
+
+PROMPT = (
+    "Choose.\n1\n2\nAnswer with 1 or 2.\n- job: cook\n- age in years: 45\n- income: $20,000\n<<<>>>\nIs 7 up?\n<<<>>>\n"
+)
+
+
+def test_merged_lines_are_one_token_each_but_for_the_digits_of_a_number(tmp_path: Path) -> None:
+    texts = [PROMPT, PROMPT.replace("- age in years: 45\n", "")]
+    base = small_decoder(tmp_path / "base", texts, 32, 1, 4, 600, merges="lines")
+    model = load_model(find_model(str(base)), "cpu")  # as it is read back
+    tokenizer = model.prompt.tokenizer
+
+    def pieces(text: str) -> list[str]:
+        return [tokenizer.decode([i]) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    profile = ["\n- job: cook", "\n- age in years: ", "4", "5", "\n- income: $20,000"]
+    assert pieces(PROMPT) == ["Choose.\n1\n2\nAnswer with 1 or 2.", *profile, "\n<<<>>>\nIs 7 up?\n<<<>>>\n"]
+    other = PROMPT.replace("45", "64").replace("cook", "日本")
+    assert pieces(other)[-5:] == ["\n- age in years: ", "6", "4", *pieces(PROMPT)[-2:]]
+    assert tokenizer.decode(tokenizer(other, add_special_tokens=False)["input_ids"]) == other
+    assert model.prompt.answer_ids("1") == [tokenizer.convert_tokens_to_ids("1")]

@@ -161,6 +161,18 @@ def test_questions_without_a_profile_weigh_a_share_of_all_answers(cells_of, two_
     assert [11 / 4, 8 / 4, 8 / 4, 13 / 4] in counts.tolist()
 
 
+def test_the_end_of_an_answer_can_be_left_out_where_none_begins_another(cells_of, two_groups, of_kind) -> None:
+    study = two_groups(20)
+    ended, bare = (cells_of(study, answer_end=end).sets[0].tokens for end in (True, False))
+    assert [tokens[:-1] for tokens in ended] == list(bare)
+    assert len({tokens[-1] for tokens in ended}) == 1
+    longer = replace(study, response_type=Ordinal(("1", "2", "3", "12")))
+    kept = [cells_of(longer, answer_form="typed", answer_end=end).sets[0].tokens for end in (True, False)]
+    assert kept[0] == kept[1]
+    numbers = [cells_of(of_kind("continuous"), answer_end=end).sets[0].tokens for end in (True, False)]
+    assert numbers[0] == numbers[1]
+
+
 def test_survey_weights_are_the_weights_of_answers(cells_of, two_groups) -> None:
     study = two_groups(20)
     weights = np.where(np.arange(40) < 20, 3.0, 1.0)

@@ -227,6 +227,23 @@ def test_training_ends_when_held_out_people_are_predicted_worse_and_keeps_the_be
     assert -log_p.mean() == pytest.approx(min(losses), rel=1e-3)
 
 
+def test_the_profiles_weight_is_chosen_on_those_held_out(decoder: str, two_groups: Any, short: Any) -> None:
+    settings = {"adapter": "full", "held_out": 0.2, "without_profile": 1.0, "profile_weight": "chosen", **QUICK}
+    config, study = TuneConfig(**settings), two_groups(20)
+    tuned = tune([study], decoder, config, templates=short, device="cpu")
+    _, held = hold_out(study, config, 0)
+    answers = held.responses
+    rows, given = np.arange(len(answers)), answers.values_RD[:, 0].astype(int)
+
+    def nll(weight: float) -> float:
+        found = replace(tuned, profile_weight=weight)
+        pairs = answers.participant_R, answers.problem_R
+        log_p = answer_shares(found, found.interview(study), held.problems, held.profiles, *pairs).log_p_RM
+        return float(-log_p[rows, given].mean())
+
+    assert nll(tuned.profile_weight) <= min(nll(0.0), nll(0.5), nll(1.0)) + 1e-9
+
+
 def test_several_studies_of_different_kinds_are_tuned_on_together(decoder: str, of_kind: Any, short: Any) -> None:
     studies = [of_kind(kind) for kind in ("ordinal", "choice", "continuous")]
     config = TuneConfig(adapter="full", gamma=0.5, target="wasserstein", max_epochs=1, batch_size=8)

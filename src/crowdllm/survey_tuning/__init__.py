@@ -12,6 +12,7 @@ training participants' answers, with a loss on the answers' tokens alone, and as
     p_RM = shares.at(temperature)                                         .answers     0 is greedy, 1 the model's own
     values_RD = draw_answers(shares, temperature, uniform_R)              .answers
     curve, best = calibrate(shares, responses, kind)                      .calibration KL and RMSE over temperatures
+    fit_margins(shares, problems, responses).apply(...)                   .margins     to known shares of each question
     held = held_out_shares(tuned, [study])                                .held_out    the people held out of tuning
     found = audit(held[0].study, before, held[0].shares)                  .audit       groups before and after tuning
     texts = free_texts(tuned, asked, problems, people, i_R, t_R, ...)     .free_text   written answers, failure rate

@@ -2,6 +2,10 @@
 
 Every candidate is scored over all of its tokens; q(a) = P(a) / sum P is the distribution at temperature 1, and
 q_t(a) ~ q(a)^(1/t) at temperature t. Temperature 0 is greedy: the likeliest candidate. So an answer is always legal.
+With a `profile_weight` w below 1 the distribution is w times the person's and 1 - w times that of the
+question asked without a profile: a model that learned from few people says too much about a person, and less is closer
+to people it has not seen.
+
 Draws take one uniform number each, keyed by (seed, participant, problem) by who asks for them.
 
 Shapes: R pairs, P different prompts, M candidates (the most of any problem).
@@ -17,7 +21,7 @@ from numpy.typing import NDArray
 from crowdllm.data.problems import Problems
 from crowdllm.data.profiles import Profiles
 from crowdllm.errors import ConfigError
-from crowdllm.survey_tuning.cells import AnswerSet, answer_set, prompt_tokens, require_room
+from crowdllm.survey_tuning.cells import AnswerSet, answer_set, ended, prompt_tokens, require_room
 from crowdllm.survey_tuning.interview import Interview
 from crowdllm.survey_tuning.scoring import answer_log_probabilities, answer_tree
 from crowdllm.survey_tuning.tuned import Tuned
@@ -62,6 +66,17 @@ def at_temperature(log_p_RM: Array, temperature: float) -> Array:
     return np.asarray(weight_RM / weight_RM.sum(axis=1, keepdims=True))
 
 
+def mixed(told: Shares, untold: Shares, weight: float) -> Shares:
+    """Shares of which `weight` (0 to 1) goes by the profile (`told`), and the rest by the question alone."""
+    if weight == 1:
+        return told
+    with np.errstate(divide="ignore"):
+        parts = np.log([weight, 1 - weight])
+    log_p_RM = np.logaddexp(parts[0] + told.log_p_RM, parts[1] + untold.log_p_RM)
+    stray_R = weight * told.stray_R + (1 - weight) * untold.stray_R
+    return Shares(log_p_RM, told.values_RM, told.points_RM, stray_R)
+
+
 def answer_shares(
     tuned: Tuned, interview: Interview, problems: Problems, people: Profiles | None, person_R: Index, problem_R: Index
 ) -> Shares:
@@ -69,6 +84,16 @@ def answer_shares(
 
     Raises MismatchError for prompts that are too long or forge markers, UnknownNameError where a column is missing.
     """
+    told = asked_shares(tuned, interview, problems, people, person_R, problem_R)
+    if people is None or tuned.profile_weight == 1:
+        return told
+    return mixed(told, asked_shares(tuned, interview, problems, None, person_R, problem_R), tuned.profile_weight)
+
+
+def asked_shares(
+    tuned: Tuned, interview: Interview, problems: Problems, people: Profiles | None, person_R: Index, problem_R: Index
+) -> Shares:
+    """As `answer_shares`, of these prompts alone: with a profile nothing is mixed in."""
     prompts, prompt_R = interview.prompts(problems, people, person_R, problem_R)
     asked = np.unique(problem_R).tolist()
     possible = {t: interview.candidates(problems, t) for t in asked}
@@ -77,7 +102,7 @@ def answer_shares(
     points_TM = np.full((len(problems), most), np.nan)
     sets: dict[int, AnswerSet] = {}
     for t, found in possible.items():
-        sets[t] = answer_set(tuned.model, found)
+        sets[t] = answer_set(tuned.model, found, ended=ended(interview, tuned.config))
         values_TM[t, : len(found)] = found.values
         points_TM[t, : len(found.points)] = found.points
     problem_P = np.zeros(len(prompts), dtype=np.int64)

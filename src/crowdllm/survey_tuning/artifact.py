@@ -98,6 +98,7 @@ def load_tuned(folder: str | Path, base: str | None = None, device: str = "auto"
         crowd["seed"],
         _history(place),
         crowd["best_epoch"],
+        crowd.get("profile_weight", 1.0),  # folders written before there was one
     )
 
 
@@ -142,6 +143,7 @@ def _crowd(tuned: Tuned) -> dict[str, Any]:
         "temperature_kl": tuned.temperature_kl,
         "temperature_rmse": tuned.temperature_rmse,
         "best_epoch": tuned.best_epoch,
+        "profile_weight": tuned.profile_weight,
     }
 
 

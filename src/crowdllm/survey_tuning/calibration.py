@@ -8,6 +8,8 @@ On people who were not trained on, with q_t(. | i, x) the model's distribution a
   answers.
 - nll: the mean of - log q_t(y); avg_wd: Wasserstein-1 between the shares of kl, on the scale (NaN for options).
 
+Before temperatures, `choose_profile_weight` may choose how much of an answer goes by the profile.
+
 Expectations are exact: nothing is drawn. People count by their survey weights where they have any. arXiv 2403.20252
 finds low temperatures better for RMSE, high ones for KL.
 
@@ -29,12 +31,13 @@ from crowdllm.evaluation.distances import kl, wasserstein_points
 from crowdllm.evaluation.histograms import numbers
 from crowdllm.responses.continuous import Continuous
 from crowdllm.responses.protocol import ResponseType
-from crowdllm.survey_tuning.answers import Shares
+from crowdllm.survey_tuning.answers import Shares, mixed
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 TEMPERATURES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 3.0)
 BINS = 10
+WEIGHTS = tuple(k / 20 for k in range(20, -1, -1))
 ROUNDS = 5  # halvings of the step around the best temperature of the curve
 
 
@@ -78,6 +81,20 @@ def calibrate(
     best_kl = _refined(shares, responses, kind, curve, "kl")
     best_rmse = _refined(shares, responses, kind, curve, "rmse")
     return curve, Best(best_kl[0], best_kl[1], best_rmse[0], best_rmse[1])
+
+
+def choose_profile_weight(held: Sequence[tuple[Shares, Shares, Responses]]) -> float:
+    """The share of an answer that should go by the profile: that of WEIGHTS with the lowest nll on held-out people.
+
+    held: per study the shares with a profile, those without one, and the answers given.
+    """
+    sums = np.zeros(len(WEIGHTS))
+    for told, untold, responses in held:
+        given_R, row = given_candidates(told, responses), np.arange(len(responses))
+        for k, weight in enumerate(WEIGHTS):
+            log_p_R = mixed(told, untold, weight).log_p_RM[row, given_R]
+            sums[k] -= len(responses) * responses.mean(log_p_R)
+    return WEIGHTS[int(np.argmin(sums))]
 
 
 def temperature_curve(

@@ -4,7 +4,9 @@ People with the same profile have the same prompt, which is run once for all of 
 answers belong to one `AnswerSet`; a batch is made of cells of one set, so that its tree of answers is small.
 
 An answer's tokens end with the token that ends a turn, where the tokenizer has one: the model learns where to stop, and
-no answer can begin another ("1" and "10" are different from their first differing token on).
+no answer can begin another ("1" and "10" are different from their first differing token on). With `answer_end` off this
+token is left out of levels and options where none begins another: fewer tokens are run, and nothing else changes in
+the answers that are scored, but a model tuned so does not know where to stop when it writes.
 
 Cells without a profile carry `without_profile` times the weight of all answers to their problem.
 
@@ -27,6 +29,7 @@ from crowdllm.errors import MismatchError
 from crowdllm.llm.local_model import LocalModel
 from crowdllm.llm.option_scores import Tokens
 from crowdllm.llm.protocol import Prompt
+from crowdllm.responses.continuous import Continuous
 from crowdllm.survey_tuning.candidates import Candidates
 from crowdllm.survey_tuning.interview import Interview
 
@@ -113,14 +116,17 @@ def end_of_answer(model: LocalModel) -> Tokens:
     return tuple(int(i) for i in own if i is not None)
 
 
-def answer_set(model: LocalModel, possible: Candidates, further: Sequence[float] = ()) -> AnswerSet:
-    """The possible answers in tokens. further: numbers that were given and are no candidates.
+def answer_set(model: LocalModel, possible: Candidates, further: Sequence[float] = (), ended: bool = True) -> AnswerSet:
+    """The possible answers in tokens. further: numbers that were given and are no candidates. ended: whether the token
+    that ends an answer is added even where no answer begins another.
 
     Raises MismatchError where two answers are the same tokens.
     """
-    end = end_of_answer(model)
     texts = (*possible.texts, *map(number_text, further))
-    tokens = tuple((*model.prompt.answer_ids(text), *end) for text in texts)
+    bare = [tuple(model.prompt.answer_ids(text)) for text in texts]
+    begun = {tokens[:k] for tokens in bare for k in range(len(tokens))}
+    end = end_of_answer(model) if ended or not begun.isdisjoint(bare) else ()
+    tokens = tuple((*answer, *end) for answer in bare)
     if len(set(tokens)) < len(tokens) or not all(len(t) > len(end) for t in tokens):
         raise MismatchError(f"the tokenizer cannot tell the answers {', '.join(texts[:6])} apart")
     return AnswerSet(tokens, (*possible.points, *further), len(possible))
@@ -135,20 +141,25 @@ def make_cells(
     """
     builder = _Builder(model)
     for study, interview in studies:
-        _add(builder, study, interview, config.without_profile if nameless else 0.0)
+        _add(builder, study, interview, config.without_profile if nameless else 0.0, ended(interview, config))
     if not builder.prompts:
         raise MismatchError("there are no answers to learn from")
     return builder.cells()
 
 
-def _add(builder: _Builder, study: Study, interview: Interview, without_profile: float) -> None:
+def ended(interview: Interview, config: TuneConfig) -> bool:
+    """Whether answers have the token that ends them; numbers always do, since one may begin another."""
+    return config.answer_end or isinstance(interview.response_type, Continuous)
+
+
+def _add(builder: _Builder, study: Study, interview: Interview, without_profile: float, ended: bool) -> None:
     responses = study.responses
     value_R = responses.values_RD[:, 0] if len(responses) else np.zeros(0)
     sets: dict[int, tuple[int, dict[float, int]]] = {}
     for t in np.unique(responses.problem_R).tolist():
         possible = interview.candidates(study.problems, t)
         others = sorted(set(value_R[responses.problem_R == t].tolist()) - set(possible.values))
-        answers = answer_set(builder.model, possible, others)
+        answers = answer_set(builder.model, possible, others, ended)
         places = {value: m for m, value in enumerate((*possible.values, *others))}
         sets[t] = builder.set_number(answers), places
     answer_R = np.array([sets[t][1][v] for t, v in zip(responses.problem_R.tolist(), value_R.tolist(), strict=True)])

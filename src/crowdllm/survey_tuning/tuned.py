@@ -44,6 +44,7 @@ class Tuned:
 
     interviews: how its studies were asked.
     temperature_kl, temperature_rmse: chosen on held-out people; 1 and 0 where nobody was held out.
+    profile_weight: the share of an answer that goes by the profile (`crowdllm.survey_tuning.answers`).
     """
 
     model: LocalModel
@@ -55,6 +56,7 @@ class Tuned:
     seed: int = 0
     history: tuple[EpochTerms, ...] = ()
     best_epoch: int = 0
+    profile_weight: float = 1.0
 
     def interview(self, study: Study) -> Interview:
         """How this study is asked: as one of its own where it is one, else in the same way.
@@ -97,4 +99,5 @@ def untuned(base: str, config: TuneConfig, studies: Sequence[Study] = (), device
     source, identity = find_base(base)
     model = load_base(source, plain, device)
     asked = tuple(make_interview(study, plain) for study in studies)
-    return Tuned(model, plain, identity, asked)
+    weight = 1.0 if plain.profile_weight == "chosen" else float(plain.profile_weight)
+    return Tuned(model, plain, identity, asked, profile_weight=weight)

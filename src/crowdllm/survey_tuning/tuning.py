@@ -27,10 +27,10 @@ from crowdllm.llm.local_model import LocalModel, Source
 from crowdllm.llm.prompts.template import DEFAULTS, Template
 from crowdllm.rng import generator
 from crowdllm.survey_tuning.adapters import attach, keyed_torch, put_back, trainable, weights_to_save
-from crowdllm.survey_tuning.answers import answer_shares
+from crowdllm.survey_tuning.answers import answer_shares, asked_shares
 from crowdllm.survey_tuning.base_model import Identity, find_base, load_base, require_packages
 from crowdllm.survey_tuning.batches import epoch_steps, learning_rate, sequential, steps_per_epoch
-from crowdllm.survey_tuning.calibration import calibrate
+from crowdllm.survey_tuning.calibration import calibrate, choose_profile_weight
 from crowdllm.survey_tuning.cells import Cells, Index, make_cells
 from crowdllm.survey_tuning.interview import Interview, make_interview
 from crowdllm.survey_tuning.loss import Terms, batch_terms, cell_weights, needed, tree_of
@@ -139,7 +139,11 @@ def _prepare(
         causal.activation_checkpointing_enable({"use_reentrant": False})
     weights = trainable(causal)
     optimiser = torch.optim.AdamW(
-        list(weights.values()), lr=config.learning_rate, betas=(0.9, 0.999), weight_decay=config.weight_decay
+        list(weights.values()),
+        lr=config.learning_rate,
+        betas=(0.9, 0.999),
+        weight_decay=config.weight_decay,
+        fused=causal.device.type == "cpu",  # half the time of a step of small models there
     )
     steps = config.max_epochs * steps_per_epoch(cells, config)
     return _Run(model, identity, config, seed, cells, held, optimiser, list(weights), steps, out)
@@ -281,12 +285,14 @@ def _shown(state: Progressed) -> str:
 def _calibrated(
     run: _Run, state: Progressed, parts: Sequence[tuple[Study, Study]], asked: Sequence[Interview]
 ) -> Tuned:
-    """The result, with the temperatures that suit the held-out people of all studies together."""
+    """The result, with the weight of profiles and the temperatures that suit the held-out people of all studies
+    together."""
     run.model.lm.model.eval()
     tuned = Tuned(
         run.model, run.config, run.identity, tuple(asked), seed=run.seed, history=state.history,
         best_epoch=state.best_epoch,
     )  # fmt: skip
+    tuned = replace(tuned, profile_weight=_profile_weight(tuned, parts, asked))
     found = [
         calibrate(_shares_of(tuned, how, held), held.responses, held.response_type)[1]
         for (_, held), how in zip(parts, asked, strict=True)
@@ -300,6 +306,19 @@ def _calibrated(
         temperature_kl=float(np.average([best.temperature_kl for best in found], weights=size)),
         temperature_rmse=float(np.average([best.temperature_rmse for best in found], weights=size)),
     )
+
+
+def _profile_weight(tuned: Tuned, parts: Sequence[tuple[Study, Study]], asked: Sequence[Interview]) -> float:
+    if tuned.config.profile_weight != "chosen":
+        return float(tuned.config.profile_weight)
+    held = []
+    for (_, study), how in zip(parts, asked, strict=True):
+        answers = study.responses
+        if len(answers):
+            rows = answers.participant_R, answers.problem_R
+            told = asked_shares(tuned, how, study.problems, study.profiles, *rows)
+            held.append((told, asked_shares(tuned, how, study.problems, None, *rows), answers))
+    return choose_profile_weight(held) if held else 1.0
 
 
 def _shares_of(tuned: Tuned, how: Interview, study: Study) -> Any:
