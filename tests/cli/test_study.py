@@ -43,6 +43,7 @@ def test_the_tables_of_the_paper_are_run_by_the_same_command(
         (("run",), "name the study"),
         (("rum", "cost"), "did you mean 'run'"),
         (("list", "cost"), "takes no name"),
+        (("run", "cost", "--tuned", "adapter:x"), "--tuned is for groups"),
     ],
 )
 def test_mistakes_are_one_line_with_the_next_step(

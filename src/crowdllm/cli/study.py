@@ -30,6 +30,7 @@ def study(
         typer.Option(min=1, help="Processes of one thread each; as many as there are cores."),
     ] = None,
     embedding: Annotated[str, typer.Option(help="`tfidf`, or a sentence-transformers model or path.")] = "tfidf",
+    tuned: Annotated[str, typer.Option(help="For `groups`: your tuned LLM, such as adapter:FOLDER.")] = "",
 ) -> None:
     """List the project's studies (`study list`), or run one (`study run NAME --out DIR`): page, pictures, CSV.
 
@@ -44,7 +45,8 @@ def study(
     elif action == RUN:
         if not name:
             raise ConfigError("name the study, as in `crowdllm study run crowd-size --out DIR`; see `study list`")
-        _run(name, out or Path(f"study-{name}{'-quick' if quick else ''}"), quick, seed, workers, embedding)
+        out = out or Path(f"study-{name}{'-quick' if quick else ''}")
+        _run(name, out, quick, seed, workers, embedding, tuned)
     else:
         raise UnknownNameError("action", action, (LIST, RUN), "crowdllm study")
 
@@ -72,29 +74,32 @@ def _tables(dataset: str, out: Path, quick: bool, seed: int, workers: int | None
     reproduce(dataset, out, None, quick, workers, embedding, None)
 
 
-def _run(name: str, out: Path, quick: bool, seed: int, workers: int | None, embedding: str) -> None:
+def _run(name: str, out: Path, quick: bool, seed: int, workers: int | None, embedding: str, tuned: str) -> None:
     import shlex
 
     from crowdllm.cli.progress import progress_bar
-    from crowdllm.errors import UnknownNameError
+    from crowdllm.errors import ConfigError, UnknownNameError
     from crowdllm.experiments.reproduce import REPRODUCTIONS
     from crowdllm.experiments.reproduce.processes import cores
-    from crowdllm.experiments.studies import STUDIES, get_study
+    from crowdllm.experiments.studies import STUDIES, TAKES_TUNED, get_study
     from crowdllm.experiments.studies.protocol import Settings
     from crowdllm.experiments.studies.run import run_study
 
     tables = [f"{TABLES}{dataset}" for dataset in REPRODUCTIONS]
+    if tuned and name in [*STUDIES, *tables] and name not in TAKES_TUNED:
+        raise ConfigError(f"no tuned LLM takes part in {name}; --tuned is for {', '.join(TAKES_TUNED)}")
     if name in tables:
         _tables(name.removeprefix(TABLES), out, quick, seed, workers, embedding)
         return
     if name not in STUDIES:
         raise UnknownNameError("study", name, [*STUDIES, *tables])
-    settings = Settings(out, quick, seed, embedding, workers or cores())
+    settings = Settings(out, quick, seed, embedding, workers or cores(), tuned)
     experiment = get_study(name)(settings)
     words = ["crowdllm", "study", "run", name, "--out", str(out)]
     words += ["--quick"] if quick else []
     words += ["--seed", str(seed)] if seed else []
     words += ["--embedding", embedding] if embedding != "tfidf" else []
+    words += ["--tuned", tuned] if tuned else []
     with progress_bar() as progress:
         ran = run_study(experiment, settings, shlex.join(words), progress, say)
     say(experiment.title)

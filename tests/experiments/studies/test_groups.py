@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,11 @@ from crowdllm.data.profiles import ProfileColumn, Profiles
 from crowdllm.data.responses import Responses
 from crowdllm.data.study import Study
 from crowdllm.experiments.studies import groups
+from crowdllm.experiments.studies.data import open_data
+from crowdllm.experiments.studies.decoder_participants import DECODER, QUICK_TRAINED, decoder_participants
 from crowdllm.experiments.studies.groups import (
     HUMANS,
+    Asked,
     Config,
     around_problems,
     claims,
@@ -20,6 +25,7 @@ from crowdllm.experiments.studies.groups import (
     persona_answers,
     variance_shares,
 )
+from crowdllm.experiments.studies.protocol import Data, Settings, check_pieces
 from crowdllm.reference import Reference, References
 from crowdllm.responses.ordinal import Ordinal
 
@@ -78,21 +84,62 @@ def test_people_speak_in_the_persona_of_their_own_level() -> None:
     assert np.isnan(spoken[2])
 
 
-def made(between: dict[str, float]) -> pd.DataFrame:
+ONE = Asked("a", "none", "problem", 0.2, "unseen a", ("crowdllm",), ("gender", "race"), ("p",))
+OTHER = Asked("b", "none", "participant", 0.5, "unseen people", ("crowdllm", DECODER), ("gender", "race"))
+
+
+def made(between: dict[str, float], dataset: str = "a") -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"who": who, "column": column, "seed": seed, "between": share + seed / 1000, "people": 0.3,
-             "within": 0.7 - share, "agreement": 1.0}
+            {"data": dataset, "who": who, "column": column, "seed": seed, "between": share + seed / 1000,
+             "people": 0.3, "within": 0.7 - share, "agreement": 1.0}
             for who, share in between.items() for column in ("gender", "race") for seed in (0, 1)
         ]
     )  # fmt: skip
 
 
 def test_claims_compare_with_humans_on_the_columns_that_both_have() -> None:
-    config = Config((0, 1), people=("crowdllm",), personas=("p",), columns=("gender", "race"))
-    table = made({HUMANS: 0.02, "crowdllm": 0.03, "p": 0.12})
-    found = list(claims(config, table))
+    found = list(claims(ONE, made({HUMANS: 0.02, "crowdllm": 0.03, "p": 0.12})))
     assert [claim.holds for claim in found] == [True, True, False, True]
     assert "0.100" in found[2].words
-    figure = groups.report(config, {"a": table}).pictures[0].draw()
+
+
+def test_the_report_has_panels_for_every_data_set_and_one_colour_for_each_kind_of_people() -> None:
+    config = Config((0, 1), (ONE, OTHER))
+    tables = {
+        "a": made({HUMANS: 0.02, "crowdllm": 0.03, "p": 0.12}),
+        "b": made({HUMANS: 0.02, "crowdllm": 0.03, DECODER: 0.0}, "b"),
+    }
+    findings = groups.report(config, tables)
+    assert any(line.startswith(f"b, {DECODER}: of the variance, 0.00") for line in findings.shows)
+    assert len({config.style(who) for who in ("crowdllm", "p", DECODER)}) == 3
+    figure = findings.pictures[0].draw()
+    assert len(figure.axes) == 4
     assert {axis.get_ylabel() for axis in figure.axes} == {"% of the variance"}
+    # what was left out is missing, and the rest is reported all the same
+    assert len(groups.report(config, {"a": tables["a"]}).pictures[0].draw().axes) == 2
+
+
+def test_your_own_tuned_model_takes_part_in_both_data_sets() -> None:
+    experiment = groups.configure(Settings(Path("o"), tuned="adapter:somewhere"))
+    assert [asked.people[-1] for asked in experiment.config.asked] == ["adapter:somewhere"] * 2
+    check_pieces(experiment.pieces)
+    assert DECODER not in {piece.arguments[3] for piece in experiment.pieces if len(piece.arguments) == 5}
+    assert DECODER in {asked.people[-1] for asked in groups.configure(Settings(Path("o"))).config.asked}
+
+
+@pytest.mark.slow
+def test_a_decoders_people_answer_each_question_by_themselves() -> None:
+    pytest.importorskip("transformers")
+    study, _ = open_data(Data("synthetic:participants=60,problems=12,per_participant=12"))
+    split = study.split("participant", 0.5, 0)
+    test = split.test
+    simulator = decoder_participants(split.train, QUICK_TRAINED, 0)
+    answers = test.responses
+    values = simulator.simulate(test.problems, None, test.profiles, answers.participant_R, answers.problem_R, 0)
+    assert values.shape == (len(answers), 1)
+    assert set(values[:, 0]) <= set(range(5))
+    person = answers.participant_R
+    shares = variance_shares(around_problems(values[:, 0], answers.problem_R), person, (person % 2).astype(np.int64))
+    # a share between people of 0 has an SD of about sqrt(2 / 28) / 12 here
+    assert abs(shares.people) < 4 * np.sqrt(2 / 28) / 12

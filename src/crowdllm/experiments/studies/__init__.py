@@ -34,6 +34,9 @@ STUDIES: dict[str, str] = {
     "risk": "crowdllm.experiments.studies.risk:configure",
 }
 
+TAKES_TUNED = ("groups",)
+"""Studies in which a tuned language model takes part, `Settings.tuned`."""
+
 
 def get_study(name: str) -> Callable[[Settings], Experiment]:
     """The function that configures a study; raises UnknownNameError with the valid names."""
@@ -46,4 +49,4 @@ def study_title(name: str) -> str:
     return (get_study(name).__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
-__all__ = ["STUDIES", "get_study", "study_title"]
+__all__ = ["STUDIES", "TAKES_TUNED", "get_study", "study_title"]

@@ -70,7 +70,7 @@ class Config:
 
     seeds: tuple[int, ...]
     methods: tuple[str, ...] = (OWN, WITHOUT, PAPER, VAE, RIDGE, POOLED, HISTOGRAM)
-    strengths: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 4.0)
+    strengths: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0)
     participants: int = 200
     problems: int = 150
     per_person: int = 20
@@ -283,7 +283,7 @@ def claims(config: Config, table: pd.DataFrame) -> Iterator[Claim]:
 def _picture(config: Config, summary: pd.DataFrame, table: pd.DataFrame) -> Picture:
     shown = {UNSEEN: (OWN, WITHOUT, PAPER, VAE, RIDGE, POOLED), SEEN: (OWN, WITHOUT, PAPER, VAE, RIDGE, HISTOGRAM)}
     ticks = tuple((float(s), f"{s:g}") for s in config.strengths)
-    label = "strength of the selection"
+    label = "strength of the selection (0: at random)"
 
     def draw() -> Figure:
         panels = [

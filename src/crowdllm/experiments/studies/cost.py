@@ -229,7 +229,7 @@ def _workers_picture(config: Config, summary: pd.DataFrame) -> Picture:
 
         return CurvePanel(
             "LLM workers",
-            "share of comments reached",
+            "share of comments reached (0 to 1)",
             present(line(row, name) for row, name in shown),
             f"within ±{tolerance:g} of the mean human rating",
             ticks=tuple((float(n), str(n)) for n in range(1, config.most + 1)),

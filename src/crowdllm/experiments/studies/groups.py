@@ -7,14 +7,15 @@ The variance of answers around their problem's mean, y_it - mean_t, is taken apa
 by the unbiased method of moments for unbalanced nested groups (Henderson's first). Shares of their sum are compared:
 that between groups is how far groups are told apart, that between people how far a group is of different people.
 Simulated people have the very profiles of the humans and answer the same problems, so that the design is the same; a
-share may come out a little below 0, as unbiased estimates do.
+share may come out a little below 0, as unbiased estimates do. Persona prompts are recorded for ratings of comments
+(unseen comments, known people); a tuned language model takes part in a small survey (known questions, unseen people).
 
 Shapes: R responses, G groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,7 @@ from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError
 from crowdllm.evaluation.histograms import is_scale, numbers
 from crowdllm.experiments.studies.data import open_data
+from crowdllm.experiments.studies.decoder_participants import DECODER, QUICK_TRAINED, TRAINED, decoder_participants
 from crowdllm.experiments.studies.fits import OWN, PAPER, QUICK_OWN, QUICK_PAPER, Given, fit_with
 from crowdllm.experiments.studies.protocol import Data, Experiment, Findings, Picture, Piece, Settings, Tables, union
 from crowdllm.experiments.studies.summary import (
@@ -61,42 +63,81 @@ ALIKE = 0.02
 LIMITS = (
     "The recorded persona prompts name a gender or a race and nothing else: the other columns have no persona, and "
     "people whose level has no prompt are left out of its numbers.",
-    "Tuned LLMs (arXiv 2403.20252) are not recorded, and are not run here.",
+    "The tuned LLM of arXiv 2403.20252 is a pre-trained one; the decoder here was trained from nothing on the answers "
+    "of the other half of the people. Your own takes its place: `--tuned adapter:FOLDER`, as `crowdllm tune` makes it.",
     "Groups are compared over all problems; that a group thinks otherwise of some of them only is not seen, since a "
     "problem has too few answers per group.",
-    "crowdllm has seen other answers of the same people: the problems are unseen, the profiles are not.",
+    "Of comments, crowdllm has seen other answers of the same people: the problems are unseen, the profiles are not.",
 )
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One data set. split, fraction: what is unseen. people: methods; personas: sources of persona prompts.
+
+    columns: of the profiles. unseen: the same in words.
+    """
+
+    dataset: str
+    references: str
+    split: str
+    fraction: float
+    unseen: str
+    people: tuple[str, ...]
+    columns: tuple[str, ...]
+    personas: tuple[str, ...] = ()
+
+
+COMMENTS = Asked(
+    "offensiveness", "gpt4", "problem", 0.2, "unseen comments", (OWN, PAPER),
+    ("gender", "race", "age", "occupation", "education"), ("gpt4-personas", "llama31-8b-personas"),
+)  # fmt: skip
+SURVEY = Asked(
+    "ev_attitudes", "elicited", "participant", 0.5, "unseen people", (OWN, PAPER, DECODER),
+    ("gender", "age", "education", "household_income", "location_type"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Config:
-    """people: methods; personas: sources of persona prompts. columns: of the profiles."""
+    """tuned: the method that is the tuned LLM, `DECODER` for one that is trained on the spot; decoder: its settings."""
 
     seeds: tuple[int, ...]
-    people: tuple[str, ...] = (OWN, PAPER)
-    personas: tuple[str, ...] = ("gpt4-personas", "llama31-8b-personas")
-    columns: tuple[str, ...] = ("gender", "race", "age", "occupation", "education")
-    dataset: str = "offensiveness"
-    references: str = "gpt4"
-    test_fraction: float = 0.2
+    asked: tuple[Asked, ...] = (COMMENTS, SURVEY)
+    tuned: str = DECODER
     own: Given = ()
     paper: Given = ()
+    decoder: Given = TRAINED
+
+    def style(self, who: str) -> int:
+        """The same colour and marker in every panel."""
+        return list(dict.fromkeys(w for a in self.asked for w in (*a.people, *a.personas))).index(who)
 
 
 def configure(settings: Settings) -> Experiment:
     """Groups: how alike people of a group are and how far groups differ, simulated and human."""
     config = Config(settings.seeds(10, 3))
     if settings.quick:
-        config = replace(config, own=QUICK_OWN, paper=QUICK_PAPER)
+        config = replace(config, own=QUICK_OWN, paper=QUICK_PAPER, decoder=QUICK_TRAINED)
+    if settings.tuned:
+        comments, survey = COMMENTS, SURVEY
+        asked = (replace(comments, people=(OWN, PAPER, settings.tuned)),
+                 replace(survey, people=(OWN, PAPER, settings.tuned)))  # fmt: skip
+        config = replace(config, tuned=settings.tuned, asked=asked)
     pieces = [
-        Piece(f"{who}-{seed}", measure, (config, settings.embedding, who, seed), who)
+        Piece(
+            f"{asked.dataset}-{'tuned' if who == config.tuned else who}-{seed}",
+            measure, (config, asked, settings.embedding, who, seed), f"{asked.dataset} {who}",
+        )
         for seed in config.seeds
-        for who in (HUMANS, *config.people)
-    ]
+        for asked in config.asked
+        for who in (HUMANS, *asked.people)
+    ]  # fmt: skip
     pieces += [
-        Piece(f"{source}-{seed}", measure_personas, (config, source, seed), "personas")
+        Piece(f"{asked.dataset}-{source}-{seed}", measure_personas, (asked, source, seed), "personas")
         for seed in config.seeds
-        for source in config.personas
+        for asked in config.asked
+        for source in asked.personas
     ]
     return Experiment(
         "groups",
@@ -107,7 +148,7 @@ def configure(settings: Settings) -> Experiment:
         config,
         tuple(pieces),
         lambda tables: report(config, tables),
-        tuple(Data(config.dataset, source) for source in (config.references, *config.personas)),
+        tuple(Data(a.dataset, source) for a in config.asked for source in (a.references, *a.personas)),
         LIMITS,
     )
 
@@ -120,38 +161,37 @@ class Shares(NamedTuple):
     within: float
 
 
-def measure(config: Config, embedding: str, who: str, seed: int) -> pd.DataFrame:
-    """A row per profile column: shares of the variance of these people's answers to unseen problems."""
-    study, references = open_data(Data(config.dataset, config.references))
-    split = study.split("problem", config.test_fraction, seed)
+def measure(config: Config, asked: Asked, embedding: str, who: str, seed: int) -> pd.DataFrame:
+    """A row per profile column: shares of the variance of these people's answers to what is unseen."""
+    study, references = open_data(Data(asked.dataset, asked.references))
+    split = study.split(asked.split, asked.fraction, seed)
     test = split.test
     if not is_scale(test.response_type):
         raise ConfigError(f"responses of type {test.response_type.kind} have no variance: this study needs a scale")
     human_R = numbers(test.responses, test.response_type)
     value_R = human_R
     if who != HUMANS:
-        fitted = fit_with(who, split.train, references, embedding, seed, config.own, config.paper, 1)
-        values = fitted.simulator.simulate(
-            test.problems,
-            fitted.references,
-            test.profiles,
-            test.responses.participant_R,
-            test.responses.problem_R,
-            seed,
+        if who == DECODER:
+            simulator, given = decoder_participants(split.train, config.decoder, seed), None
+        else:
+            fitted = fit_with(who, split.train, references, embedding, seed, config.own, config.paper, 1)
+            simulator, given = fitted.simulator, fitted.references
+        values = simulator.simulate(
+            test.problems, given, test.profiles, test.responses.participant_R, test.responses.problem_R, seed
         )
         value_R = numbers(replace(test.responses, values_RD=values), test.response_type)
-    return _rows(config.columns, test, human_R, dict.fromkeys(config.columns, value_R), who, seed)
+    return _rows(asked, asked.columns, test, human_R, dict.fromkeys(asked.columns, value_R), who, seed)
 
 
-def measure_personas(config: Config, source: str, seed: int) -> pd.DataFrame:
+def measure_personas(asked: Asked, source: str, seed: int) -> pd.DataFrame:
     """The same for an LLM that answers in the persona of each person's group; NaN where there is no such prompt."""
-    study, references = open_data(Data(config.dataset, source))
+    study, references = open_data(Data(asked.dataset, source))
     assert references is not None
-    test = study.split("problem", config.test_fraction, seed).test
+    test = study.split(asked.split, asked.fraction, seed).test
     human_R = numbers(test.responses, test.response_type)
-    columns = [c for c in config.columns if c in PERSONAS]
+    columns = [c for c in asked.columns if c in PERSONAS]
     spoken = {c: persona_answers(test, references, c) for c in columns}
-    return _rows(tuple(columns), test, human_R, spoken, source, seed)
+    return _rows(asked, tuple(columns), test, human_R, spoken, source, seed)
 
 
 def persona_answers(test: Study, references: References, column: str) -> Array:
@@ -172,8 +212,8 @@ def persona_answers(test: Study, references: References, column: str) -> Array:
 
 
 def _rows(
-    columns: tuple[str, ...], test: Study, human_R: Array, values: dict[str, Array], who: str, seed: int
-) -> pd.DataFrame:
+    asked: Asked, columns: tuple[str, ...], test: Study, human_R: Array, values: dict[str, Array], who: str, seed: int,
+) -> pd.DataFrame:  # fmt: skip
     rows = []
     for column in columns:
         group_R = _groups(test, column)[test.responses.participant_R]
@@ -184,7 +224,7 @@ def _rows(
         same_R = around_problems(human_R[keep], problem_R)
         rows.append(
             {
-                "who": who, "column": column, "seed": seed, **shares._asdict(),
+                "data": asked.dataset, "who": who, "column": column, "seed": seed, **shares._asdict(),
                 "agreement": group_slope(rest_R, same_R, group_R[keep]),
                 "sd": float(rest_R.std()), "groups": len(np.unique(group_R[keep])), "responses": int(keep.sum()),
             }
@@ -255,18 +295,24 @@ def group_slope(value_R: Array, human_R: Array, group_R: NDArray[np.int64]) -> f
 def report(config: Config, tables: Tables) -> Findings:
     """The shares by column and kind of people, and where simulated people are like humans."""
     table = union(tables)
-    summary = over_seeds(table, ("who", "column"), VALUES)
+    summary = over_seeds(table, ("data", "who", "column"), VALUES)
     names = {
-        "between": "Share of the variance between groups",
-        "people": "Share of the variance between people of a group",
-        "agreement": "Slope of the simulated groups' means on the humans'",
+        "between": "share of the variance between groups",
+        "people": "share of the variance between people of a group",
+        "agreement": "slope of the simulated groups' means on the humans'",
     }
-    blocks = tuple(summary_table(summary, "who", "column", v, words) for v, words in names.items())
-    found = sort_claims(claims(config, table))
+    asked = [a for a in config.asked if (table["data"] == a.dataset).any()]
+    blocks = tuple(
+        summary_table(rows_where(summary, {"data": a.dataset}), "who", "column", v, f"{a.dataset}: {words}")
+        for a in asked
+        for v, words in names.items()
+    )
+    found = sort_claims(claim for a in asked for claim in claims(a, rows_where(table, {"data": a.dataset})))
     return Findings(
         {"groups": table, "groups-summary": summary},
-        (_picture(config, summary),),
-        tuple(_shows(config, table)), found.agrees, found.differs, blocks, found.undecided,
+        (_picture(config, asked, summary),),
+        tuple(line for a in asked for line in _shows(a, rows_where(table, {"data": a.dataset}))),
+        found.agrees, found.differs, blocks, found.undecided,
     )  # fmt: skip
 
 
@@ -280,53 +326,62 @@ def _average(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _shows(config: Config, table: pd.DataFrame) -> Iterator[str]:
+def _shows(asked: Asked, table: pd.DataFrame) -> Iterator[str]:
     mean = _average(table)
-    for who in (HUMANS, *config.people, *config.personas):
-        columns = "shared" if who in config.personas else "all"
+    for who in (HUMANS, *asked.people, *asked.personas):
+        columns = "shared" if who in asked.personas else "all"
         where = {"who": who, "columns": columns}
         found = [number(interval(mean, v, where)) for v in ("between", "people", "within")]
         over = "gender and race" if columns == "shared" else "all columns"
         yield (
-            f"{who}: of the variance, {found[0]} lies between groups, {found[1]} between people of a group, "
-            f"{found[2]} within people (mean over {over})."
+            f"{asked.dataset}, {who}: of the variance, {found[0]} lies between groups, {found[1]} between people of a "
+            f"group, {found[2]} within people (mean over {over})."
         )
 
 
-def claims(config: Config, table: pd.DataFrame) -> Iterator[Claim]:
+def claims(asked: Asked, table: pd.DataFrame) -> Iterator[Claim]:
     """Whether groups are told apart, and are of different people, as among humans."""
     mean = _average(table)
-    for who in (*config.people, *config.personas):
-        columns = "shared" if who in config.personas else "all"
+    for who in (*asked.people, *asked.personas):
+        columns = "shared" if who in asked.personas else "all"
         for value, words in (("between", "between groups"), ("people", "between people of a group")):
             gap = difference(mean, value, {"who": who, "columns": columns}, {"who": HUMANS, "columns": columns})
             if gap is not None:
                 yield Claim(
                     all_of((below(gap, ALIKE), above(gap, -ALIKE))),
                     f"Wanted: the share of the variance {words} is that of humans (taken as: within {ALIKE:g}). "
-                    f"{who} has {number(gap)} more than humans.",
+                    f"{asked.dataset}: {who} has {number(gap)} more than humans.",
                 )
 
 
-def _picture(config: Config, summary: pd.DataFrame) -> Picture:
-    def series(who: str, value: str) -> tuple[Numbers, Numbers, Numbers]:
-        part = rows_where(summary, {"who": who, "metric": value}).set_index("column").reindex(list(config.columns))
+def _picture(config: Config, asked: Sequence[Asked], summary: pd.DataFrame) -> Picture:
+    def series(a: Asked, who: str, value: str) -> tuple[Numbers, Numbers, Numbers]:
+        part = rows_where(summary, {"data": a.dataset, "who": who, "metric": value})
+        part = part.set_index("column").reindex(list(a.columns))
         mean, low, high = (tuple(100 * part[end].to_numpy(dtype=float)) for end in ("mean", "low", "high"))
         return mean, low, high
 
     def draw() -> Figure:
         panels = []
-        for value, title in (("between", "between groups"), ("people", "between people of a group")):
-            bars, low, high = series(HUMANS, value)
-            points = tuple(Points(who, *series(who, value)) for who in (*config.people, *config.personas))
-            panels.append(
-                BarPanel("profile column", "% of the variance", config.columns, bars, points, title, low, high)
-            )
+        for a in asked:
+            for value, title in (("between", "between groups"), ("people", "between people of a group")):
+                bars, low, high = series(a, HUMANS, value)
+                points = tuple(
+                    Points(who, *series(a, who, value), style=config.style(who)) for who in (*a.people, *a.personas)
+                )
+                labels = tuple(column.replace("_", " ") for column in a.columns)
+                panels.append(
+                    BarPanel(
+                        "profile column", "% of the variance", labels, bars, points, f"{a.dataset}: {title}", low, high
+                    )
+                )
         return bars_figure(panels, columns=2, width=4.6, height=3.0)
 
+    where = " and ".join(f"{len(config.seeds)} sets of {a.unseen} ({a.dataset})" for a in asked)
     caption = (
         "Share of the variance of answers (around their problem's mean) that lies between the groups of a column, "
         "and between people of a group. Persona prompts name a gender or a race only; all who share one answer "
-        f"alike. 95 % intervals over {len(config.seeds)} sets of unseen problems."
+        f"alike. 95 % intervals over {where}."
     )
-    return Picture("groups", draw, caption, "Variance between and within groups, for humans, two models and personas.")
+    words = "Variance between and within groups, for humans, two models, personas and a tuned language model."
+    return Picture("groups", draw, caption, words)

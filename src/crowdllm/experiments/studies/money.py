@@ -145,7 +145,7 @@ def money_picture(prices: Prices, cost: pd.DataFrame) -> Picture:
         ticks = tuple((float(n), f"{n:,}") for n in prices.people if str(n)[0] == "1")
         return CurvePanel("people per problem", label, tuple(curves), log_x=True, log_y=True, ticks=ticks)
 
-    panels = [panel("calls", "calls per 1,000 decisions"), panel("money", "money per 1,000 decisions")]
+    panels = [panel("calls", "calls per 1,000 decisions"), panel("money", "money per 1,000 decisions (currency units)")]
     return Picture(
         "money",
         lambda: curves_figure(panels, width=4.2),

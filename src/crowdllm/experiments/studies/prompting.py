@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 GRID, AS_IS, AS_HUMANS, AS_PERSONAS = "grid", "as it is", "as humans", "as gpt4's personas"
 NINE, PERSONAS = "nine LLMs, one prompt", "gpt4-personas"
 FLOOR = 0.01
+LABELS = {"avg_wd": "avg_wd (scale points)", "mae": "MAE (scale points)", "cosine": "cosine of the histograms (0 to 1)"}
 LIMITS = (
     "The recorded persona prompts are six: none, male, female, white, black, Asian. Richer personas may do better.",
     "The LLMs answered at one temperature; other temperatures are imitated on the shares of their answers.",
@@ -235,7 +236,7 @@ def _picture(config: Config, table: pd.DataFrame, summary: pd.DataFrame) -> Pict
 
     def draw() -> Figure:
         panels = []
-        for metric, label in (("avg_wd", "avg_wd (scale points)"), ("mae", "MAE (scale points)"), ("cosine", "cosine")):
+        for metric, label in LABELS.items():
             where = {"metric": metric, "matched": GRID}
             lines = (curve(summary, way, "spread", where | {"way": way}) for way in ways)
             panels.append(
@@ -248,6 +249,7 @@ def _picture(config: Config, table: pd.DataFrame, summary: pd.DataFrame) -> Pict
 
     caption = (
         "Distance of simulated from human answers to unseen comments when every way to make a crowd is brought to "
-        f"the same spread by one temperature. Bands: 95 % intervals over {len(config.seeds)} splits."
+        f"the same spread by one temperature; a line has no point where no temperature gives that spread. Bands: 95 % "
+        f"intervals over {len(config.seeds)} splits."
     )
     return Picture("prompting", draw, caption, "avg_wd, MAE and cosine against the spread of the answers, by way.")

@@ -40,7 +40,8 @@ class Settings:
 
     out: the study's folder. quick: a run of minutes on two cores. seed: the first of the study's seeds.
     embedding: `tfidf`, or a sentence-transformers model or path. workers: processes of one thread each; no number may
-    depend on them.
+    depend on them. tuned: a tuned language model as a method's name, such as `adapter:FOLDER`, for studies in which one
+    takes part (`crowdllm.experiments.studies.TAKES_TUNED`).
     """
 
     out: Path
@@ -48,6 +49,7 @@ class Settings:
     seed: int = 0
     embedding: str = TFIDF
     workers: int = 1
+    tuned: str = ""
 
     def seeds(self, full: int, quick: int) -> tuple[int, ...]:
         """So many seeds, from the first."""

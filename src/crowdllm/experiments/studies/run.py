@@ -49,7 +49,7 @@ def run_study(
     experiment: Experiment, settings: Settings, command: str = "",
     progress: Progress | None = None, note: Note | None = None,
 ) -> Ran:  # fmt: skip
-    """Run what is not done yet and write the whole folder; the same call continues what was stopped.
+    """Run what is not done yet and write the whole folder; the same call continues what was stopped, and notes it.
 
     Raises CrowdLLMError where the folder holds another study or other settings, the data or the embedding cannot be
     had, or nothing at all could be computed.
@@ -61,6 +61,8 @@ def run_study(
     identity = _identity(experiment, settings)
     claim_folder(out / "experiment.json", identity, "study")
     (out / META).unlink(missing_ok=True)
+    if note and (said := _before(out, experiment.pieces)):
+        note(said)
     unfinished = _work(experiment.pieces, settings, progress)
     reasons = {**unfinished, **_reasons(out, experiment.pieces)}
     left_out = tuple(f"{key} left out: {words}" for key, words in reasons.items())
@@ -129,6 +131,15 @@ def _work(pieces: Sequence[Piece], settings: Settings, progress: Progress | None
     finally:
         keep_session(out, time.perf_counter() - started, settings.workers)
     return failed
+
+
+def _before(out: Path, pieces: Sequence[Piece]) -> str:
+    """What earlier runs left to do, "" where there was none."""
+    done = sum(_is_done(out, piece) for piece in pieces)
+    if not done:
+        return ""
+    rest = f"{len(pieces) - done} are left" if done < len(pieces) else "only the page is written again"
+    return f"continuing {out}: {done} of {len(pieces)} pieces of work are done; {rest}"
 
 
 def _is_done(out: Path, piece: Piece) -> bool:
