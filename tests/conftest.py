@@ -7,8 +7,11 @@ options, the utility of option j is u_tj + strength * s_tj * a_i + Gumbel noise,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +32,18 @@ from crowdllm.responses.protocol import ResponseType, as_torch
 from crowdllm.responses.ranking import Ranking
 from crowdllm.rng import stable_keys
 from crowdllm.simulation.terms import GridTerms, PeopleTerms
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+SWITCHES = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 Array = NDArray[np.float64]
 MOST = 5
@@ -224,3 +239,19 @@ def fast_config() -> Callable[..., CrowdConfig]:
         return CrowdConfig(**quick | settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser, started once: a second loop of Playwright's would not start in the same process."""
+    if not CHROMIUM:
+        message = "no Chromium here: install it (apt-get install chromium) to test the pages in a real browser"
+        if os.environ.get("CROWDLLM_NEEDS_BROWSER"):
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()

@@ -27,6 +27,7 @@ LAYERS = (
     ("integrations",),
     ("studio",),
     ("cli",),
+    ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -23,6 +23,7 @@ from crowdllm.estimation.estimate import Estimates, EstimateSettings, estimate_s
 from crowdllm.experiments.comparison import Comparison, run_comparison
 from crowdllm.experiments.personas import with_personas
 from crowdllm.experiments.sources import Opened, open_references, open_study
+from crowdllm.profiles.raking import Margins
 from crowdllm.reference import References
 from crowdllm.simulation.decide import simulate_pairs
 from crowdllm.simulation.run import SimulatedCrowd, as_study, simulate_crowd, stand_ins
@@ -68,6 +69,7 @@ def simulate(
     where: Sequence[str] = (),
     participation: float = 1.0,
     progress: Progress | None = None,
+    margins: Margins | None = None,
 ) -> Study:
     """Recruit people and let them answer; a `Study` with `simulated = True`.
 
@@ -75,13 +77,14 @@ def simulate(
     columns and scale must be the model's (MismatchError says which differ).
 
     problems: new ones, or None for those the model was fitted on; references: for new problems, from the same sources
-    as in the fit. where: filters such as "age=25-29,30-34". One seed gives the same bytes every time.
+    as in the fit. where: filters such as "age=25-29,30-34". margins: target shares of groups among recruits, such as
+    {"age": {"18-39": 0.45, "40+": 0.55}}. One seed gives the same bytes every time.
     """
     items = model.items if problems is None else model.make_items(problems, references)
     if isinstance(participants, Study):
         check_fits(model, participants)
     who = participants.profiles if isinstance(participants, Study) else participants
-    crowd = simulate_crowd(model, items, who, seed, where, participation, progress)
+    crowd = simulate_crowd(model, items, who, seed, where, participation, progress, margins)
     return as_study(crowd, model)
 
 

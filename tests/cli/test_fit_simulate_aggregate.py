@@ -99,7 +99,7 @@ def test_new_problems_without_the_references_are_refused(
     crowdllm("fit", study, "--out", tmp_path / "model")
     (tmp_path / "new.csv").write_text("problem;text\nn1;One\n")
     line = refused("simulate", tmp_path / "model", "--out", tmp_path / "crowd", "--problems", tmp_path / "new.csv")
-    assert "fitted with references recorded" in line
+    assert "fitted with the references 'recorded': give" in line
     assert "--references FILE" in line
     assert not (tmp_path / "crowd").exists()
 
@@ -186,3 +186,9 @@ def test_people_with_other_profile_columns_are_refused(refused: Run, fitted: Pat
     assert "give one of the two" in refused(
         "simulate", fitted, "--out", tmp_path / "crowd", "--like", study, "--where", "age>30"
     )
+
+
+def test_the_people_of_a_study_are_as_many_as_they_are(refused: Run, fitted: Path, study: Path, tmp_path: Path) -> None:
+    line = refused("simulate", fitted, "--out", tmp_path / "crowd", "--like", study, "--participants", 50)
+    assert f"--like simulates the people of {study}, as many as they are: leave out --participants 50" in line
+    assert not (tmp_path / "crowd").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,31 @@ def test_an_interrupt_exits_130_with_a_message(crowdllm: Run, monkeypatch: pytes
     monkeypatch.setattr("crowdllm.data.new_study.new_study", interrupted)
     done = crowdllm("new", tmp_path / "x")
     assert done == (130, "", "crowdllm: stopped; the same command continues where it can\n")
+
+
+def test_an_interrupt_while_the_program_loads_is_one_line_too() -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Loading:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Loading())\n"
+        "from crowdllm.__main__ import run\n"
+        "run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "crowdllm: stopped; the same command continues where it can\n"
+
+
+def test_the_console_script_and_the_module_are_one_program() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    assert tomllib.loads(project.read_text())["project"]["scripts"] == {"crowdllm": "crowdllm.__main__:run"}
+    done = subprocess.run([sys.executable, "-m", "crowdllm", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"crowdllm {__version__}\n", "")
+    mistyped = subprocess.run([sys.executable, "-m", "crowdllm", "fti"], capture_output=True, text=True, check=False)
+    assert mistyped.returncode == 2
+    assert mistyped.stderr.startswith("crowdllm: ")
 
 
 def test_thousands_of_findings_are_grouped(crowdllm: Run, study: Path) -> None:

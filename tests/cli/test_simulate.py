@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,3 +141,91 @@ def test_settings_that_cannot_be_are_one_line(
     line = refused("simulate", fitted, "--out", tmp_path / "crowd", "--participants", 35, *words)
     assert expected in line
     assert not (tmp_path / "crowd" / "parts.jsonl").exists()
+
+
+MARGINS = '[team]\nengineering = 0.8\nsales = 0.2\nsupport = 0\n\n[age]\n"<40" = 0.5\n"40+" = 0.5\n'
+
+
+@pytest.fixture
+def margins(tmp_path: Path) -> Path:
+    (tmp_path / "census.toml").write_text(MARGINS)
+    return tmp_path / "census.toml"
+
+
+def test_people_are_recruited_to_margins_which_the_report_then_shows(
+    crowdllm: Run, fitted: Path, margins: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "crowd"
+    done = crowdllm("simulate", fitted, "--out", out, "--participants", 400, "--margins", margins)
+    assert done.status == 0, done.err
+    assert f"wrote {out / 'margins.toml'}" in done.out
+    assert tomllib.loads((out / "margins.toml").read_text()) == tomllib.loads(MARGINS)
+    people = pd.read_csv(out / "participants.csv")
+    assert set(people["team"]) == {"engineering", "sales"}
+    assert (people["team"] == "engineering").mean() == pytest.approx(0.8, abs=0.08)  # four standard errors
+    assert (people["age"].dropna() >= 40).mean() == pytest.approx(0.5, abs=0.1)
+    assert crowdllm("report", out, "--out", tmp_path / "page.html").status == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "Targets are the margins that were given." in page
+    row = re.search(r">team: engineering</th>(.*?)</tr>", page, re.DOTALL)
+    assert row is not None
+    assert "80.0%" in row.group(1)
+
+
+def test_a_crowd_recruited_to_margins_goes_on_and_other_margins_are_refused(
+    crowdllm: Run, refused: Run, fitted: Path, margins: Path, tmp_path: Path
+) -> None:
+    simulate = ("simulate", fitted, "--out", tmp_path / "crowd", "--participants", 35)
+    crowdllm(*simulate, "--margins", margins)
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "crowd").rglob("*.*") if path.is_file()}
+    (tmp_path / "crowd" / "margins.toml").unlink()
+    (tmp_path / "crowd" / "responses" / "part-000001.parquet").unlink()
+    assert crowdllm(*simulate, "--margins", margins).status == 0
+    again = {path.name: path.read_bytes() for path in (tmp_path / "crowd").rglob("*.*") if path.is_file()}
+    assert again == whole
+    assert "holds another run: the target margins are others" in refused(*simulate)
+    margins.write_text(MARGINS.replace("0.8", "0.7").replace("0.2", "0.3"))
+    assert "the target margins are others; choose another folder" in refused(*simulate, "--margins", margins)
+
+
+def test_shares_of_a_crowd_recruited_to_margins_are_joined(
+    crowdllm: Run, fitted: Path, margins: Path, tmp_path: Path
+) -> None:
+    simulate = ("simulate", fitted, "--participants", 35, "--margins", margins)
+    crowdllm(*simulate, "--out", tmp_path / "whole")
+    for number in (1, 2):
+        crowdllm(*simulate, "--out", tmp_path / str(number), "--shard", f"{number}/2")
+    assert crowdllm("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "joined").status == 0
+    for name in ("responses.csv", "participants.csv", "margins.toml", "meta.json"):
+        assert (tmp_path / "joined" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_crowd_without_margins_says_nothing_of_them(crowdllm: Run, fitted: Path, tmp_path: Path) -> None:
+    assert crowdllm("simulate", fitted, "--participants", 5, "--out", tmp_path / "crowd").status == 0
+    assert "margins" not in (tmp_path / "crowd" / "meta.json").read_text()
+    assert not (tmp_path / "crowd" / "margins.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[tema]\nsales = 1\n", "did you mean 'team'"),
+        ("[team]\nsales = 80\nsupport = 20\n", "divide them by 100"),
+        ('[team]\nsales = "1"\n', "must be a number of 0 or more"),
+        ("[team]\nsales = 1\n", "add what is missing, with a share of 0"),
+        ("team = 1\n", "must be a table such as [team]"),
+    ],
+)
+def test_margins_that_cannot_be_are_one_line(
+    refused: Run, fitted: Path, margins: Path, tmp_path: Path, text: str, expected: str
+) -> None:
+    margins.write_text(text)
+    assert expected in refused("simulate", fitted, "--out", tmp_path / "crowd", "--margins", margins)
+    assert not (tmp_path / "crowd").exists()
+
+
+def test_margins_are_of_recruits_and_not_of_given_people(
+    refused: Run, fitted: Path, study: Path, margins: Path, tmp_path: Path
+) -> None:
+    line = refused("simulate", fitted, "--out", tmp_path / "crowd", "--like", study, "--margins", margins)
+    assert "--margins goes with recruits, and --like names the people: give one of the two" in line

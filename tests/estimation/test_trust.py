@@ -110,6 +110,10 @@ def test_everything_is_judged_by_people_the_crowds_have_not_seen(known: tuple[An
     assert trust.risk.responses == len(found.study.responses)
     assert trust.gate is not None
     assert sum(g.problems for g in trust.gate.groups) == 12
+    undecided = [g for g in trust.gate.groups if g.verdict == "no evidence"]
+    assert {g.group for g in undecided} >= {g.group for g in trust.gate.groups if g.problems < 5} > set()
+    told = f"bare LLM in {len(undecided)} of {len(trust.gate.groups)} groups: they are in gate.csv"
+    assert [note for note in trust.notes if told in note]
     assert {"everybody", "leaning", "region", "age"} == set(tables["subgroups"]["column"])
     assert "stated reliability of 0.7" in trust.notes[0]
     for k in range(2):

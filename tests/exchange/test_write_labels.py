@@ -18,6 +18,7 @@ from crowdllm.data.problems import Problems
 from crowdllm.data.study import Study
 from crowdllm.errors import CrowdLLMError
 from crowdllm.exchange.exporting import export
+from crowdllm.exchange.importing import import_study
 from crowdllm.exchange.write_crowdkit import crowdkit_frame
 from crowdllm.exchange.write_label_studio import config_xml
 from crowdllm.responses.ordinal import Ordinal
@@ -144,6 +145,31 @@ def test_label_studio_accepts_every_prediction(kind: str, table: str, make_known
         for prediction in task["predictions"]:
             assert interface.validate_prediction(prediction, return_errors=True) == []
             assert prediction["model_version"].startswith("crowdllm 0123456789abcdef seed 9")
+
+
+@pytest.mark.parametrize("table", ["distributions", "responses"])
+def test_a_crowds_predictions_are_not_imported_as_peoples_answers(table: str, make_known: Make, tmp_path: Path) -> None:
+    export(simulated(make_known("ordinal", people=4, problems=3).study), "", tmp_path / "out.json", table)
+    for files in ([tmp_path / "out.json"], [tmp_path / "out.json", tmp_path / "out.config.xml"]):
+        with pytest.raises(CrowdLLMError, match=r"out\.json: 3 of its rows are marked as simulated by crowdllm"):
+            import_study(files)
+    tasks = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    for task in tasks:
+        del task["data"]["simulated"]
+    (tmp_path / "theirs.json").write_text(json.dumps(tasks))
+    with pytest.raises(CrowdLLMError, match=r"theirs\.json: holds predictions.*no annotation by a person"):
+        import_study(tmp_path / "theirs.json")
+
+
+def test_what_people_annotated_beside_a_crowds_predictions_is_imported(make_known: Make, tmp_path: Path) -> None:
+    export(simulated(make_known("ordinal", people=4, problems=3).study), "", tmp_path / "out.json", "responses")
+    tasks = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    for task in tasks:
+        task["annotations"] = [{"completed_by": 7, "result": task["predictions"][0]["result"]}]
+    (tmp_path / "annotated.json").write_text(json.dumps(tasks))
+    imported = import_study([tmp_path / "annotated.json", tmp_path / "out.config.xml"])
+    assert len(imported.study.responses) == 3
+    assert [note.count for note in imported.notes if note.about == "predictions"] == [12]
 
 
 def test_the_crowds_decision_is_scored_by_the_share_that_gave_it(make_known: Make, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_references_of_new_problems_come_from_a_table(models: Known, tmp_path: P
 def test_a_model_with_references_says_what_it_needs(models: Known, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("problem,text\nn1,One\n")
     with pytest.raises(
-        MismatchError, match=r"fitted with references oracle: give one recorded table.*--references FILE.*0 given"
+        MismatchError, match=r"fitted with the references 'oracle': give one recorded table.*--references FILE.*0 given"
     ):
         items_for_file(models("ordinal", True), tmp_path / "new.csv", None)
 

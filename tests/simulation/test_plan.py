@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -22,6 +23,7 @@ from crowdllm.simulation.plan import (
     differences,
     make_plan,
     parse_shard,
+    target_margins,
 )
 
 Saved = Callable[[str], Any]
@@ -147,3 +149,18 @@ def test_a_share_is_read_as_it_is_written() -> None:
 def test_a_share_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="such as 3/8"):
         parse_shard(text)
+
+
+def test_margins_are_part_of_the_plan_and_come_back_from_its_file(saved: Saved) -> None:
+    margins = {"leaning": {"low": 1, "high": 0.0}, "age": {"<40": 0.5, "40+": 0.5}}
+    plan = planned(saved, margins=target_margins(margins))
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert plan.hash != planned(saved).hash
+    assert differences(planned(saved), plan) == ["the target margins are others"]
+    assert plan.settings.margins[0] == ("leaning", (("low", 1.0), ("high", 0.0)))
+
+
+def test_a_plan_without_margins_is_written_as_before_there_were_any(saved: Saved) -> None:
+    plan = planned(saved)
+    assert set(plan.to_dict()["settings"]) == {"participants", "seed", "where", "participation", "sample"}
+    assert Plan.from_dict(plan.to_dict()) == plan

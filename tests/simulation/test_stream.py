@@ -23,7 +23,7 @@ from crowdllm.reference import Reference, References
 from crowdllm.simulation import finish
 from crowdllm.simulation.engines import Resources
 from crowdllm.simulation.folder import Report
-from crowdllm.simulation.plan import Settings
+from crowdllm.simulation.plan import Settings, target_margins
 from crowdllm.simulation.run import simulate_crowd
 from crowdllm.simulation.stream import stream_crowd
 
@@ -113,6 +113,21 @@ def test_people_come_in_parts_of_which_none_depends_on_how_many_there_are(
     columns = ["participant", "problem", "response"]
     assert few[columns].astype(str).values.tolist() == shared[columns].astype(str).values.tolist()
     assert set(pd.read_parquet(tmp_path / "95" / "participants")["leaning"]) == {"high"}
+
+
+def test_people_are_recruited_to_the_same_margins_in_a_folder_and_in_memory(
+    saved: Saved, small_parts: int, tmp_path: Path
+) -> None:
+    margins = {"leaning": {"high": 1.0, "middle": 0, "low": 0}}
+    stream(saved, tmp_path, where=("age>=30",), margins=target_margins(margins))
+    model = saved("ordinal").model
+    crowd = simulate_crowd(model, model.items, 35, 3, ("age>=30",), margins=margins)
+    study = load_study(tmp_path)
+    np.testing.assert_array_equal(study.profiles.values_NC, crowd.people.values_NC)
+    assert set(pd.read_parquet(tmp_path / "participants")["leaning"].dropna()) == {"high"}
+    assert answers(study.profiles.ids, study.problems.ids, study.responses) == answers(
+        crowd.people.ids, crowd.items.problems.ids, crowd.responses
+    )
 
 
 def test_given_people_are_simulated_under_ids_that_say_so(saved: Saved, small_parts: int, tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ Chromium; where there is none the tests that need it skip, unless CROWDLLM_NEEDS
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,17 +28,6 @@ from crowdllm.studio.store import Entry
 from crowdllm.studio.web import Studio
 from crowdllm.studio.workspace import MODEL, PROBLEM, Workspace, wording
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
-SWITCHES = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 QUICK: dict[str, Any] = {
     "belief_width": 2,
     "max_epochs": 3,
@@ -187,22 +174,6 @@ class Browsing:
         self.contexts.clear()
         self.asked.clear()
         self.complaints.clear()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The browser, started once."""
-    if not CHROMIUM:
-        message = "no Chromium here: install it (apt-get install chromium) to test the pages in a real browser"
-        if os.environ.get("CROWDLLM_NEEDS_BROWSER"):
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import crowdllm
@@ -135,7 +137,7 @@ def test_a_table_without_participants_has_one_per_row(upload: Callable, tmp_path
     table, _ = read_upload(upload("A,B\n1,2\n2,1\n"))
     said = Layout("wide", {"A": "answer", "B": "answer"}, {}, {}, {"type": "ordinal", "levels": ["1", "2"]})
     assert make_study(table, said, tmp_path / "study").report.usable
-    assert list(crowdllm.load_study(tmp_path / "study").profiles.ids) == ["row2", "row3"]
+    assert list(crowdllm.load_study(tmp_path / "study").profiles.ids) == ["p1", "p2"]
 
 
 @pytest.mark.parametrize("text", ["", "only,a,header\n", "\0\0\0\0"])
@@ -155,3 +157,60 @@ def test_hostile_names_and_cells_stay_text(upload: Callable, tmp_path: Path) -> 
     assert list(study.profiles.ids) == ["=1+1", "u2"]
     assert list(study.problems.ids) == ["<script>", "../../etc"]
     assert study.profiles.columns[0].levels == ('é, " ]',)
+
+
+ROWS = [(f"u{i}", 20 + i, 1 + i % 5, 5 - i % 5, (0.5, 1.5, 1)[i % 3]) for i in range(9)]
+LIKERT = "person,How warm?,How dry?,gender,weight\n" + "".join(
+    f"{who},{one},{'' if who == 'u3' else two},{'fm'[age % 2]},{weight}\n" for who, age, one, two, weight in ROWS
+)
+SPACED = "participant, problem, response, age\n" + "".join(
+    f"{who}, q1 , {one}, {age}\n{who} , q2, {two}, {age}\n" for who, age, one, two, _ in ROWS
+)
+COMMAS = "Teilnehmer;Wie warm?;Wie nass?;Alter\n" + "".join(
+    f"{who};{one},5;{two},25;{age}\n" for who, age, one, two, _ in ROWS
+)
+NAMELESS = "Tea is good,Coffee is good,gender\n" + "yes,no,f \nno,yes,m\nno,no,m\nyes,yes,f\n" * 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LONG.replace("Genf,b@x.org\nu2,q2,Is it dry?,9,52", "Genf,b@x.org\nu2,q2,Is it dry?,1,51"), WIDE, LIKERT, SPACED,
+     COMMAS, NAMELESS],
+    ids=["long", "wide", "likert", "spaced", "commas", "nameless"],
+)  # fmt: skip
+def test_a_plain_table_is_the_study_that_the_command_makes_of_it(text: str, upload: Callable, tmp_path: Path) -> None:
+    table, _ = read_upload(upload(text))
+    layout, columns, scale = guess(table)
+    kinds, levels = {c.name: c.kind for c in columns}, {c.name: c.levels for c in columns}
+    make_study(table, Layout(layout, {c.name: c.role for c in columns}, kinds, levels, scale), tmp_path / "studio")
+    crowdllm.import_study(tmp_path / "answers.csv", out=tmp_path / "command")
+    ours, theirs = crowdllm.load_study(tmp_path / "studio"), crowdllm.load_study(tmp_path / "command")
+    assert ours.response_type == theirs.response_type
+    assert ours.problems.ids.tolist() == theirs.problems.ids.tolist()
+    assert ours.problems.texts.tolist() == theirs.problems.texts.tolist()
+    assert ours.problems.options == theirs.problems.options
+    assert [replace(c, label="") for c in ours.profiles.columns] == [
+        replace(c, label="") for c in theirs.profiles.columns
+    ]
+    assert ours.profiles.ids.tolist() == theirs.profiles.ids.tolist()
+    np.testing.assert_array_equal(ours.profiles.values_NC, theirs.profiles.values_NC)
+    assert (ours.weights_N is None) == (theirs.weights_N is None)
+    if ours.weights_N is not None:
+        np.testing.assert_array_equal(ours.weights_N, theirs.weights_N)
+    assert len(ours.responses) > 0
+    assert responses_of(ours) == responses_of(theirs)
+
+
+def responses_of(study: crowdllm.Study) -> list[tuple[str, str, list[float]]]:
+    """Who, on what, and the values, in order."""
+    held = study.responses
+    people, problems = study.profiles.ids[held.participant_R], study.problems.ids[held.problem_R]
+    return sorted(zip(people.tolist(), problems.tolist(), held.values_RD.tolist(), strict=True))
+
+
+def test_blanks_around_ids_and_decimal_commas_are_noted(upload: Callable, tmp_path: Path) -> None:
+    spaced = crowdllm.import_study(upload(SPACED))
+    assert len(spaced.study.profiles) == 9
+    assert [note.count for note in spaced.notes if "blanks around" in note.text] == [2 * 9 * 3 + 9]
+    _, findings = read_upload(upload(COMMAS))
+    assert any("decimal commas" in finding.message for finding in findings)

@@ -33,9 +33,9 @@ def report(
     """Write one self-contained page of what these folders hold, with the questions a reader has answered first."""
     from crowdllm.errors import CrowdLLMError
     from crowdllm.experiments.sources import open_study
+    from crowdllm.profiles.margins_file import read_margins
     from crowdllm.report.dossier import of_costs
     from crowdllm.report.dossier.make import contribution_of, write_report
-    from crowdllm.report.dossier.of_people import read_margins
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise CrowdLLMError(f"--out {out}: a report is an .html file; name one such as report.html")

@@ -12,11 +12,17 @@ from crowdllm.cli.say import say
 if TYPE_CHECKING:
     from crowdllm.simulation.folder import Report
 
+RECRUITS = 1000
+"""How many are recruited unless it is said."""
+
 
 def simulate(
     model: Annotated[Path, typer.Argument(help="Folder of a fitted model.")],
     out: Annotated[Path, typer.Option(help="Folder for the simulated responses; a stopped run goes on in it.")],
-    participants: Annotated[int, typer.Option(min=1, help="How many simulated people to recruit.")] = 1000,
+    participants: Annotated[
+        Optional[int],  # noqa: UP045 (typer reads the annotation)
+        typer.Option(min=1, show_default=str(RECRUITS), help="How many simulated people to recruit."),
+    ] = None,
     like: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="A study or data set whose people (their profiles) are simulated instead of recruits."),
@@ -32,6 +38,10 @@ def simulate(
     where: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Recruit only from these, such as `age=25-29,30-34`; may be repeated."),
+    ] = None,
+    margins: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Recruit to these shares of groups: a TOML file with a table per profile column."),
     ] = None,
     participation: Annotated[float, typer.Option(help="Probability that a person answers a problem.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the crowd and of its responses.")] = 0,
@@ -55,8 +65,9 @@ def simulate(
     from crowdllm.errors import ConfigError
     from crowdllm.experiments.new_problems import items_for_file
     from crowdllm.experiments.sources import open_study
+    from crowdllm.profiles.margins_file import read_margins
     from crowdllm.simulation.engines import Resources
-    from crowdllm.simulation.plan import Settings, parse_shard
+    from crowdllm.simulation.plan import Settings, parse_shard, target_margins
     from crowdllm.simulation.run import require_free
     from crowdllm.simulation.stream import stream_crowd
 
@@ -64,6 +75,13 @@ def simulate(
         raise ConfigError("--references goes with --problems: those of the problems it was fitted on are in the model")
     if like is not None and where:
         raise ConfigError("--where filters recruits, and --like names the people: give one of the two")
+    if like is not None and margins is not None:
+        raise ConfigError("--margins goes with recruits, and --like names the people: give one of the two")
+    if like is not None and participants is not None:
+        raise ConfigError(
+            f"--like simulates the people of {like}, as many as they are: leave out --participants {participants}, or "
+            "leave out --like to recruit so many"
+        )
     stored = _stored(distribution_only, sample)
     if scheduler and engine != "dask":
         raise ConfigError(f"--scheduler goes with --engine dask, and the engine is {engine}")
@@ -76,7 +94,8 @@ def simulate(
     people = None if like is None else open_study(like).study
     if people is not None:
         check_fits(fitted, people)
-    settings = Settings(participants, seed, tuple(where or ()), participation, stored)
+    target = target_margins({} if margins is None else read_margins(margins))
+    settings = Settings(participants or RECRUITS, seed, tuple(where or ()), participation, stored, target)
     with progress_bar() as progress:
         report = stream_crowd(
             fitted,

@@ -25,7 +25,7 @@ from crowdllm.errors import ConfigError
 from crowdllm.estimation.bare_llm import bare_llm
 from crowdllm.estimation.cross_fit import fold_of
 from crowdllm.estimation.extrapolation import MixReport, compare_mix
-from crowdllm.estimation.gate import CROWD, LLM, GateInput, GateReport, gate, kappa_alpha
+from crowdllm.estimation.gate import CROWD, LLM, OPEN, GateInput, GateReport, gate, kappa_alpha
 from crowdllm.estimation.gate_input import answer_groups, gate_input
 from crowdllm.estimation.human_noise import HumanNoise
 from crowdllm.estimation.known_answers import errors_from_others
@@ -234,11 +234,16 @@ def _notes(
 ) -> list[str]:  # fmt: skip
     out = [risk.noise.explain()]
     if found is not None:
-        better, worse = ([g.group for g in found.groups if g.verdict == v] for v in (CROWD, LLM))
+        better, worse, undecided = ([g.group for g in found.groups if g.verdict == v] for v in (CROWD, LLM, OPEN))
         if better:
             out.append(f"the crowd beats the bare LLM where {'; '.join(better)}")
         if worse:
             out.append(f"use the LLM, or ask humans, where {'; '.join(worse)}")
+        if undecided:
+            out.append(
+                f"no evidence whether the crowd beats the bare LLM in {len(undecided)} of {len(found.groups)} groups: "
+                "they are in gate.csv"
+            )
     elif references is None:
         out.append("no gate: the model was fitted without an LLM")
     else:

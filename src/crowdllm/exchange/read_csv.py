@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crowdllm.data.tables import Cells
+from crowdllm.data.tables import Cells, Table
 from crowdllm.errors import CrowdLLMError
 from crowdllm.exchange.ledger import Ledger
 from crowdllm.exchange.protocol import MAYBE, NO, Glance, Imported, Reader, ReadOptions
@@ -34,12 +35,17 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
     if len(files) != 1:
         raise CrowdLLMError(f"a plain table is one file, not {len(files)}; name the format of several with --from")
     ledger = Ledger()
-    table, notes = read_text_table(files[0], {*PEOPLE, *PROBLEMS, *ANSWERS}, options.max_megabytes)
+    table = read_csv_table(files[0], options, ledger)
+    return imported_table(table.columns, files[0].stem, options, ledger)
+
+
+def read_csv_table(path: Path, options: ReadOptions, ledger: Ledger) -> Table:
+    """The cells, with points for decimal commas; what was done to them is noted. Raises as `read_text_table` does."""
+    table, notes = read_text_table(path, {*PEOPLE, *PROBLEMS, *ANSWERS}, options.max_megabytes)
     ledger.notes += notes
-    columns = table.columns
     if any("-separated" in note.text for note in notes):  # the comma is no separator here
-        columns = with_points(columns, options.mapping, ledger)
-    return imported_table(columns, files[0].stem, options, ledger)
+        table = replace(table, columns=with_points(table.columns, options.mapping, ledger))
+    return table
 
 
 def with_points(columns: Mapping[str, Cells], given: Mapping[str, Any], ledger: Ledger) -> dict[str, Cells]:

@@ -30,6 +30,7 @@ from crowdllm.exchange.labelstudio_csv import SUFFIXES, csv_tasks, is_header
 from crowdllm.exchange.ledger import Ledger, short
 from crowdllm.exchange.limits import DamagedFileError, parse_xml, read_bytes, read_json
 from crowdllm.exchange.protocol import LIKELY, NO, SURE, Glance, Imported, Reader, ReadOptions
+from crowdllm.exchange.simulated_rows import MARKED, refuse_simulated
 from crowdllm.exchange.survey import Item, distinct_options
 
 NOT_DATA = (
@@ -55,7 +56,9 @@ def sniff(files: Sequence[Glance]) -> int:
     head = exports[0].text
     if '"annotations"' in head and ('"from_name"' in head or '"completed_by"' in head):
         return SURE
-    return LIKELY if '"annotation_id"' in head or ('"annotator"' in head and '"lead_time"' in head) else NO
+    if '"annotation_id"' in head or ('"annotator"' in head and '"lead_time"' in head):
+        return LIKELY
+    return LIKELY if '"data"' in head and '"predictions"' in head else NO  # to say that they are no people's answers
 
 
 def read(files: Sequence[Path], options: ReadOptions) -> Imported:
@@ -78,6 +81,7 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
         _read_task(task, str(number), rows, config, ledger)
     rows.account(ledger)
     if not rows.workers:
+        _refuse_predictions(tasks, exports[0])
         raise DamagedFileError(exports[0], "holds no annotation that is not cancelled")
     if len(rows.workers) * max(len(rows.answers), 1) > MOST_CELLS:
         raise DamagedFileError(exports[0], f"has {len(rows.workers):,} annotations of {len(rows.answers):,} controls")
@@ -100,6 +104,15 @@ def read(files: Sequence[Path], options: ReadOptions) -> Imported:
         source=("Exported from Label Studio.",),
     )
     return imported_labelling(work, options, ledger, guessed=not configs)
+
+
+def _refuse_predictions(tasks: Sequence[dict[str, Any]], place: Path) -> None:
+    """Say of tasks that no person annotated that a crowd's answers, or another model's, are not taken for people's."""
+    told = [task["data"] for task in tasks if isinstance(task.get("data"), dict)]
+    marks = [mark for mark in MARKED if any(mark in data for data in told)]
+    refuse_simulated({mark: _cells([_word(data.get(mark)) for data in told]) for mark in marks}, place.name)
+    if any(task.get("predictions") for task in tasks):
+        raise CrowdLLMError(f"{place.name}: holds predictions, which are a model's, and no annotation by a person")
 
 
 class _Rows:
@@ -140,12 +153,15 @@ def _read_task(task: dict[str, Any], fallback: str, rows: _Rows, config: Config,
     listed = task.get("annotations", task.get("completions"))
     data = task.get("data") if isinstance(task.get("data"), dict) else None
     name = _word(task.get("id")) or _word(task.get("inner_id")) or _word((data or {}).get("problem")) or fallback
+    told = data is not None
     if data is None:
         controls = list(config.controls) or _min_controls(task)
         data = {k: v for k, v in task.items() if k not in NOT_DATA and k not in controls}
     _describe(name, data, rows, config)
     if isinstance(task.get("predictions"), list):
         rows.predictions += len(task["predictions"])
+    if listed is None and told and isinstance(task.get("predictions"), list):
+        return  # a task with predictions that nobody annotated; JSON-MIN has its data beside the answers
     if listed is None:
         _read_min(task, name, rows, config)
         return

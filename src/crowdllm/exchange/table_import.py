@@ -35,6 +35,7 @@ def imported_table(columns: Mapping[str, Cells], title: str, options: ReadOption
     if not rows:
         raise CrowdLLMError(f"{title}: has a header and no rows")
     refuse_simulated(columns, title)
+    columns = _trimmed(columns, ledger)
     given = options.mapping
     for role in ("participant", "problem", "response", "text", "weight"):
         if given.get(role) and given[role] not in columns:
@@ -42,6 +43,15 @@ def imported_table(columns: Mapping[str, Cells], title: str, options: ReadOption
     if guess_layout(columns, given) == "long":
         return imported_long(columns, guess_long(columns, given), title, options, ledger)
     return imported_wide(columns, title, options, ledger)
+
+
+def _trimmed(columns: Mapping[str, Cells], ledger: Ledger) -> dict[str, Cells]:
+    """The cells without blanks around them, so that `ann` and `ann ` are one person."""
+    out = {name: np.array([cell.strip() for cell in cells], dtype=object) for name, cells in columns.items()}
+    count = sum(int((out[name] != cells).sum()) for name, cells in columns.items())
+    if count:
+        ledger.note("reading", "", "blanks around a cell are left off", count)
+    return out
 
 
 def imported_wide(columns: Mapping[str, Cells], title: str, options: ReadOptions, ledger: Ledger) -> Imported:

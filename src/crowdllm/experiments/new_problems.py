@@ -42,8 +42,8 @@ def items_for_file(model: CrowdModel, path: Path, references: str | None) -> Ite
         return model.make_items(problems, None)
     if len(files) != len(model.reference_sources):
         raise MismatchError(
-            f"the model was fitted with references {', '.join(model.reference_sources)}: give one recorded table for "
-            f"each, in that order, as --references FILE[,FILE...]; {len(files)} given"
+            f"the model was fitted with the references {', '.join(map(repr, model.reference_sources))}: give one "
+            f"recorded table for each, in that order, as --references FILE[,FILE...]; {len(files)} given"
         )
     blank = Study("", model.response_type, problems, _nobody(), Responses(*_nothing(model, problems)))
     sources = [read_references(f, n, blank, problems) for f, n in zip(files, model.reference_sources, strict=True)]

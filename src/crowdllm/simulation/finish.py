@@ -19,6 +19,7 @@ from crowdllm.data.profiles import Profiles
 from crowdllm.data.study import Study
 from crowdllm.data.study_folder import study_files
 from crowdllm.data.study_toml import STUDY_FILE
+from crowdllm.profiles.margins_file import MARGINS_FILE, margins_text
 from crowdllm.simulation.frame import PROBLEMS, Frame
 from crowdllm.simulation.ledger import Entry, write_whole
 from crowdllm.simulation.parts import PEOPLE, RESPONSES, TALLIES, part_name
@@ -34,14 +35,14 @@ PARTS = {PEOPLE: PEOPLE, RESPONSES: RESPONSES}
 def write_share(folder: Path, frame: Frame) -> list[str]:
     """What a folder with one share of a crowd holds besides its parts; the names of the files."""
     files = study_files(_study(frame, None), PARTS)
-    return [_write(folder, name, files[name]) for name in (PROBLEMS, STUDY_FILE)]
+    return [*_margins(folder, frame), *(_write(folder, name, files[name]) for name in (PROBLEMS, STUDY_FILE))]
 
 
 def write_final(folder: Path, frame: Frame, entries: Mapping[int, Entry]) -> list[str]:
     """Write everything but the parts, `study.toml` last; the names of the files. Every part must be there."""
     tally = total_tally(folder, frame, entries)
     table = distribution_table(tally, frame.kind, frame.problems, frame.stamp)
-    written = [_write(folder, DISTRIBUTIONS, _csv([table]))]
+    written = [_write(folder, DISTRIBUTIONS, _csv([table])), *_margins(folder, frame)]
     if len(frame.groups) > 1:
         tables = subgroup_tables(tally, frame.kind, frame.problems, frame.groups, frame.stamp)
         written.append(_write(folder, SUBGROUPS, _csv(tables)))
@@ -69,6 +70,12 @@ def total_tally(folder: Path, frame: Frame, entries: Mapping[int, Entry]) -> Tal
     for index in sorted(entries):
         total.add(read_tally((folder / part_name(TALLIES, index)).read_bytes(), groups, problems))
     return total
+
+
+def _margins(folder: Path, frame: Frame) -> list[str]:
+    """The target margins, where people were recruited to some, for `crowdllm report` to hold them against."""
+    margins = {column: dict(shares) for column, shares in frame.plan.settings.margins}
+    return [_write(folder, MARGINS_FILE, margins_text(margins).encode("utf-8"))] if margins else []
 
 
 def _study(frame: Frame, people: Profiles | None) -> Study:

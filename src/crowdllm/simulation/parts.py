@@ -45,7 +45,7 @@ PEOPLE, RESPONSES, TALLIES = "participants", "responses", "tallies"
 class Workbench:
     """All that parts are made from, computed once per process.
 
-    people: given people instead of recruits. generator: of recruits, the filters applied.
+    people: given people instead of recruits. generator: of recruits, with filters and margins.
     """
 
     plan: Plan
@@ -78,15 +78,24 @@ class Part:
 
 
 def open_workbench(plan: Plan, model: CrowdModel, items: Items, people: Profiles | None = None) -> Workbench:
-    """Compute what all parts share; raises ConfigError for filters that nobody meets and counts that do not fit."""
+    """Compute what all parts share.
+
+    Raises ConfigError for filters that nobody meets, margins that cannot hold and counts that do not fit.
+    """
+    from threadpoolctl import threadpool_limits
+
     settings = plan.settings
     where = parse_filters(list(settings.where), model.encoder.columns) if settings.where else None
+    generator = model.generator.restricted(where) if where else model.generator
+    if settings.margins:
+        with threadpool_limits(1, user_api="blas"):  # the same shares on any number of cores
+            generator = generator.raked({column: dict(shares) for column, shares in settings.margins})
     bench = Workbench(
         plan=plan,
         model=model,
         items=items,
         people=people,
-        generator=model.generator.restricted(where) if where else model.generator,
+        generator=generator,
         terms=grid_terms(model, items),
         groups=groups_of(plan, model),
         names=column_names(model.response_type, items.problems, model.encoder.columns),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -20,6 +21,7 @@ from crowdllm.belief.items import Items
 from crowdllm.data.profiles import Profiles
 from crowdllm.errors import ConfigError, CrowdLLMError
 from crowdllm.profiles.participation import check_probability
+from crowdllm.profiles.raking import Margins
 from crowdllm.responses.protocol import ResponseType
 from crowdllm.simulation.versions import versions
 
@@ -36,15 +38,32 @@ WORDS = {
     "problems": "the problems are others",
     "features": "what the model sees of the problems differs (references, embedding)",
     "people": "the people simulated are others",
+    "margins": "the target margins are others",
     "arithmetic": "the processor or its mathematics library rounds in another way",
 }
+
+
+TargetMargins = tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+
+
+def target_margins(margins: Margins | Sequence[Sequence[Any]]) -> TargetMargins:
+    """Margins, in their order, as values that can be compared and hashed; also back from JSON's lists."""
+    columns = margins.items() if isinstance(margins, Mapping) else margins
+    pairs = ((column, shares.items() if isinstance(shares, Mapping) else shares) for column, shares in columns)
+    return tuple((column, tuple((label, _number(share)) for label, share in shares)) for column, shares in pairs)
+
+
+def _number(share: Any) -> Any:
+    """So that 1 and 1.0 are one plan; what is no number is left to `parse_margins` to refuse."""
+    return float(share) if isinstance(share, int | float) else share
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a user asks for.
 
-    participants: how many people. where: filters on profile columns, such as `age=25-29`.
+    participants: how many people. where: filters on profile columns, such as `age=25-29`. margins: target shares of
+    groups among those recruited, per column, as `target_margins` gives them.
     participation: the probability that a person answers a problem. sample: the share of the responses that is stored;
     1 for all of them, 0 for none (distributions only).
     """
@@ -54,6 +73,7 @@ class Settings:
     where: tuple[str, ...] = ()
     participation: float = 1.0
     sample: float = 1.0
+    margins: TargetMargins = ()
 
     def check(self) -> None:
         """Raise ConfigError for a setting out of range."""
@@ -111,15 +131,18 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         out = asdict(self)
         out["settings"]["where"] = list(self.settings.where)
+        if not self.settings.margins:  # so that crowds without margins are the bytes that they always were
+            del out["settings"]["margins"]
         return out
 
     @staticmethod
     def from_dict(state: dict[str, Any]) -> Plan:
         """Back from `to_dict`; raises CrowdLLMError where that was written by another version."""
         names, own = {field.name for field in fields(Plan)}, {field.name for field in fields(Settings)}
-        if set(state) != names or set(state["settings"]) != own:
+        if set(state) != names or set(state["settings"]) | {"margins"} != own:
             raise CrowdLLMError("the settings of this crowd were written by another version of crowdllm")
-        settings = state["settings"] | {"where": tuple(state["settings"]["where"])}
+        margins = target_margins(state["settings"].get("margins", ()))
+        settings = state["settings"] | {"where": tuple(state["settings"]["where"]), "margins": margins}
         return Plan(**state | {"settings": Settings(**settings)})
 
 

@@ -22,6 +22,7 @@ from crowdllm.data.study import Study
 from crowdllm.errors import CrowdLLMError
 from crowdllm.profiles.participation import check_probability
 from crowdllm.profiles.pool import parse_filters
+from crowdllm.profiles.raking import Margins
 from crowdllm.simulation.blocks import decide_block, rows_by_problem
 from crowdllm.simulation.grid import grid_terms, people_terms, values_of
 from crowdllm.simulation.ledger import FRESH
@@ -49,20 +50,22 @@ def simulate_crowd(
     where: Sequence[str] = (),
     participation: float = 1.0,
     progress: Progress | None = None,
+    margins: Margins | None = None,
 ) -> SimulatedCrowd:
     """Recruit, let each person answer each problem with probability `participation`, and decide.
 
     participants: how many to recruit, or profiles of given people to simulate instead (see `stand_ins`).
     where: filters on profile columns such as `age=25-29,30-34`; recruits come from that pool only.
+    margins: target shares of groups among recruits, see `crowdllm.profiles.raking`.
 
-    Raises ConfigError for a pool that nobody belongs to, or a probability outside 0..1.
+    Raises ConfigError for a pool that nobody belongs to, margins that cannot hold, or a probability outside 0..1.
     """
     check_probability(participation, 1, 1)
     pool = parse_filters(list(where), model.encoder.columns) if where else None
     if isinstance(participants, Profiles):
         people = stand_ins(participants)
     else:
-        people = model.generator.recruit(participants, seed, where=pool)
+        people = model.generator.recruit(participants, seed, margins=margins, where=pool)
     terms, who = grid_terms(model, items), people_terms(model, people, seed)
     step = max(1, BLOCK_VALUES // max(len(people) * terms.width, 1))
     none = np.zeros(0, dtype=np.int64)

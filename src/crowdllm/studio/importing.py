@@ -21,11 +21,12 @@ from crowdllm.errors import ConfigError, CrowdLLMError, Finding, StudyError
 from crowdllm.exchange import protocol as exchange
 from crowdllm.exchange.ledger import Ledger
 from crowdllm.exchange.limits import DamagedFileError
+from crowdllm.exchange.personal import numbered_people
 from crowdllm.exchange.protocol import ReadOptions
+from crowdllm.exchange.read_csv import read_csv_table
 from crowdllm.exchange.read_excel import read_excel_table
 from crowdllm.exchange.table_import import imported_table
-from crowdllm.exchange.tables_guess import ANSWERS, PEOPLE, PROBLEMS, guess_layout, guess_long, guess_person
-from crowdllm.exchange.text_table import read_text_table
+from crowdllm.exchange.tables_guess import guess_layout, guess_long, guess_person
 from crowdllm.exchange.writing import note_words
 from crowdllm.responses import RESPONSE_TYPES
 
@@ -109,9 +110,7 @@ def read_upload(path: Path) -> tuple[Table, list[Finding]]:
         elif path.suffix.lower() in WORKBOOKS:
             table, findings = read_excel_table(path, ReadOptions(), ledger), []
         else:
-            table, notes = read_text_table(path, (*PEOPLE, *PROBLEMS, *ANSWERS))
-            ledger.notes += notes
-            findings = []
+            table, findings = read_csv_table(path, ReadOptions(), ledger), []
     except DamagedFileError as error:
         raise StudyError([Finding("error", str(error))]) from None
     findings += [Finding("note", note_words(note), file=path.name) for note in ledger.notes]
@@ -249,11 +248,12 @@ def _per(mapping: Layout) -> str:
 
 
 def _participant_ids(table: Table, mapping: Layout, keep: Sequence[int]) -> list[str]:
-    """The id in each kept row; by row where no column holds ids."""
+    """The id in each kept row; p1, p2, ... by its place in the table where no column holds ids."""
     names = mapping.of(PARTICIPANT)
     if names:
         return [table.columns[names[0]][r].strip() for r in keep]
-    return [f"row{int(table.row_R[r])}" for r in keep]
+    people_N = numbered_people(len(table))
+    return [str(people_N[r]) for r in keep]
 
 
 def _people(

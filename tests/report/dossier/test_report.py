@@ -6,9 +6,7 @@ import base64
 import csv
 import io
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from crowdllm.report.dossier.make import contribution_of, write_report
 from crowdllm.report.dossier.of_people import people_section
 from crowdllm.report.dossier.printed import print_pdf
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 HOSTILE = "</script><script>alert(1)</script>=cmd|' \u202e"
 TOML = """title = "Buses"
 requirements = "Agree?"
@@ -329,38 +326,28 @@ def test_without_a_browser_a_pdf_says_what_to_do(tmp_path: Path, monkeypatch: py
         print_pdf(tmp_path / "r.html", tmp_path / "r.pdf")
 
 
-@pytest.mark.skipif(not CHROMIUM and not os.environ.get("CROWDLLM_NEEDS_BROWSER"), reason="needs Debian's chromium")
-def test_in_a_browser_it_is_found_read_and_printed(crowd: Path, humans: Path, tmp_path: Path) -> None:
+def test_in_a_browser_it_is_found_read_and_printed(chromium: Any, crowd: Path, humans: Path, tmp_path: Path) -> None:
     """Search by typing, the keyboard, a narrow window, no foreign request, no serious finding of axe; and a PDF."""
     from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
     from pypdf import PdfReader
 
     out, pdf = write_report("Buses", [contribution_of(crowd, load_study(humans))], "c", tmp_path / "r.html", pdf=True)
     assert "How would the crowd answer?" in PdfReader(pdf).pages[0].extract_text()
-    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=switches)
-        for width in (1280, 380):
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            said: list[str] = []
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("dialog", lambda dialog, said=said: said.append("dialog"))
-            page.on(
-                "request", lambda r, said=said: None if r.url.startswith(("file:", "data:")) else said.append(r.url)
-            )
-            page.goto(out.as_uri())
-            page.get_by_label("Find a problem").fill("night")
-            assert page.locator("#count").inner_text() == "1 of 4 problems"
-            page.keyboard.press("Tab")
-            page.keyboard.press("Enter")
-            assert page.locator("#shown h3").inner_text() == "Night buses?"
-            assert "humans (40)" in page.locator("#shown").inner_text()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            serious = [
-                v["id"] for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")
-            ]
-            assert serious == []
-            assert said == []
-            page.close()
-        browser.close()
+    for width in (1280, 380):
+        page = chromium.new_page(viewport={"width": width, "height": 900})
+        said: list[str] = []
+        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("dialog", lambda dialog, said=said: said.append("dialog"))
+        page.on("request", lambda r, said=said: None if r.url.startswith(("file:", "data:")) else said.append(r.url))
+        page.goto(out.as_uri())
+        page.get_by_label("Find a problem").fill("night")
+        assert page.locator("#count").inner_text() == "1 of 4 problems"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.locator("#shown h3").inner_text() == "Night buses?"
+        assert "humans (40)" in page.locator("#shown").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        serious = [v["id"] for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        assert serious == []
+        assert said == []
+        page.close()

@@ -1,15 +1,6 @@
 """Who was recruited, beside the people that the crowd was fitted on and the target margins.
 
-Targets are what `--margins FILE` or `margins.toml` in the crowd's folder says:
-
-    [district]
-    centre = 0.3
-    suburb = 0.7
-
-    [age]                     # a numeric column: shares of ranges
-    "18-39" = 0.45
-    "40+" = 0.55
-
+Targets are what `--margins FILE` or `margins.toml` in the crowd's folder says (see `crowdllm.profiles.margins_file`).
 Without such a file the weighted shares of a study with survey weights are the target, since weights stand for one.
 
 Shapes: N people.
@@ -17,7 +8,6 @@ Shapes: N people.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,28 +19,13 @@ from crowdllm.data.profiles import ProfileColumn
 from crowdllm.data.study import Study
 from crowdllm.data.study_toml import STUDY_FILE, read_study_toml
 from crowdllm.data.tables import read_table
-from crowdllm.errors import ConfigError
 from crowdllm.profiles.cells import MISSING
+from crowdllm.profiles.margins_file import MARGINS_FILE, read_margins
 from crowdllm.profiles.raking import Margins, Target, parse_margins
 from crowdllm.report.dossier.answers import Section
 from crowdllm.report.page import Cell, Table
 
 Array = NDArray[np.float64]
-MARGINS_FILE = "margins.toml"
-
-
-def read_margins(path: Path) -> Margins:
-    """The target shares in a TOML file; raises ConfigError for what is no table of numbers per column."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no valid TOML: {error}") from None
-    for column, shares in raw.items():
-        if not isinstance(shares, dict) or not shares:
-            raise ConfigError(f"{path}: {column!r} must be a table such as [{column}], with a share per group")
-    return raw
 
 
 def people_section(folder: Path, humans: Study | None, margins: Margins | None = None) -> Iterator[Section]:
