@@ -124,7 +124,8 @@ def make_config(cls: type[_Settings], settings: dict[str, Any]) -> Any:
         return cls(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"setting {first['loc'][0]!r}: {first['msg']}, not {first['input']!r}") from None
+        ways = [each["msg"] for each in error.errors() if each["loc"][0] == first["loc"][0]]  # several, of a union
+        raise ConfigError(f"setting {first['loc'][0]!r}: {' or '.join(ways)}, not {first['input']!r}") from None
 
 
 def make_settings(cls: type[S], settings: Mapping[str, object], where: str, fixed: Collection[str] = ()) -> S:

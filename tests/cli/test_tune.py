@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import runpy
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from crowdllm.cli import main
+from crowdllm.survey_tuning.artifact import load_tuned
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft", reason="for this test: pip install 'crowdllm[tune]'")
@@ -148,6 +150,13 @@ def test_an_estimate_says_memory_and_time_and_writes_nothing(run: Run, study: st
         (("--adapter", "none"), "choose lora, qlora or full"),
         (("--set", "rnak=3"), "unknown setting 'rnak'.*'rank'"),
         (("--set", "rank"), "NAME=VALUE"),
+        (("--set", "rank=2", "--set", "rank=3"), "rank is set twice"),
+        (("--set", "gamma=1"), "use --gamma"),
+        (("--adapter", "lora", "--set", "adapter=qlora"), "use --adapter"),
+        (
+            ("--set", "profile_weight=often"),
+            "'profile_weight': Input should be a valid number.*or.*'chosen', not 'often'",
+        ),
         (("--gamma", "-1"), "gamma"),
         (("--set", "profile_columns=gruop"), "'gruop'.*'group'"),
     ],
@@ -170,10 +179,58 @@ def test_a_missing_folder_a_missing_model_and_a_missing_out_are_told(
     assert not (tmp_path / "o").exists()
 
 
+def test_numbers_go_on_with_references_in_their_own_mode(run: Run, study: str, base: str, tmp_path: Path) -> None:
+    """Probabilities of numbers cannot be listed, so that --mode options would be refused."""
+    toml = TOML.replace('type = "ordinal"', 'type = "continuous"').replace('levels = ["1", "2", "3"]\n', "")
+    (Path(study) / "study.toml").write_text(toml)
+    out = tmp_path / "o"
+    status, said, _ = run("tune", study, "--model", base, "--out", out, "--device", "cpu", "--set", "max_epochs=1")
+    assert status == 0
+    (following,) = re.findall(r"next: crowdllm (.+)", said)
+    status, said, _ = run(*following.split(), "--show-prompt")
+    assert status == 0
+    assert "--mode samples" in following
+
+
+def without_newest_settings(folder: Path) -> None:
+    """As a version would have written the folder that did not know them yet."""
+    for name in ("run.json", "crowd.json"):
+        held = json.loads((folder / name).read_text())
+        for setting in ("profile_weight", "answer_end"):
+            del held["config"][setting]
+            held.pop(setting, None)
+        (folder / name).write_text(json.dumps(held))
+    content = b"".join((folder / name).read_bytes() for name in ("adapter_model.safetensors", "crowd.json"))
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"hash": hashlib.sha256(content).hexdigest()}))
+
+
+def test_a_folder_from_before_the_newest_settings_is_read_and_the_same_command_accepts_it(
+    run: Run, study: str, base: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "old"
+    command = ("tune", study, "--model", base, "--out", out, "--device", "cpu", "--set", "max_epochs=1")
+    assert run(*command)[0] == 0
+    without_newest_settings(out)
+    found = load_tuned(out, device="cpu")
+    assert (found.config.profile_weight, found.config.answer_end, found.profile_weight) == (1.0, True, 1.0)
+    status, _, told = run(*command)
+    assert status == 0
+    assert "epoch" not in told  # nothing is trained again
+    status, _, told = run(*command, "--set", "answer_end=false")
+    assert status == 2
+    assert "another run (answer_end True, now False)" in told
+
+
 def test_without_the_extra_the_command_says_what_to_install(
     run: Run, study: str, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    status, _, told = run("tune", study, "--model", base, "--out", tmp_path / "o")
-    assert status == 2
-    assert "pip install 'crowdllm[tune]'" in told
+    def forbidden(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    for finder in (lambda name: None, forbidden):
+        monkeypatch.setattr("importlib.util.find_spec", finder)
+        status, _, told = run("tune", study, "--model", base, "--out", tmp_path / "o")
+        assert status == 2
+        assert "pip install 'crowdllm[tune]'" in told
+    assert not (tmp_path / "o").exists()

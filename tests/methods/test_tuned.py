@@ -12,6 +12,7 @@ import pytest
 
 from crowdllm.config import TuneConfig
 from crowdllm.data.responses import Responses
+from crowdllm.data.study import Study
 from crowdllm.errors import ConfigError, MismatchError, UnknownNameError
 from crowdllm.experiments.comparison import Comparison, comparison_part, run_comparison
 from crowdllm.methods import WITH_MODEL, get_method, require_method
@@ -20,6 +21,7 @@ from crowdllm.methods.tuned import TunedSimulator, read_wish, simulator
 from crowdllm.responses.continuous import Continuous
 from crowdllm.survey_tuning.answers import Shares
 from crowdllm.survey_tuning.decoder import small_decoder
+from crowdllm.survey_tuning.margins import PRIOR
 from crowdllm.survey_tuning.tuning import tune
 
 torch = pytest.importorskip("torch")
@@ -129,6 +131,65 @@ def test_a_wish_is_read_with_its_settings() -> None:
     assert wish.config == TuneConfig(adapter="qlora", gamma=0.5, profile_columns=("a", "b"))
 
 
+def test_margins_are_asked_for_by_1() -> None:
+    assert not read_wish("tuned", "x").margins
+    assert not read_wish("prompted", "x?margins=0&temperature=rmse").margins
+    for argument in ("x?margins=1", "x?margins=true&temperature=1.0", "x?temperature=kl&margins=1"):
+        assert read_wish("adapter", argument).margins
+    assert read_wish("tuned", "x?margins=1").temperature == "kl"  # of questions that nobody answered in training
+
+
+def row_with_margins(base: str, train: Study, plain: str) -> tuple[TunedSimulator, TunedSimulator]:
+    """The same model as it is, at the temperature `plain`, and with margins, at 0.5 where they do not hold."""
+    found = tune([train], base, TuneConfig(adapter="full", max_epochs=1, batch_size=32), device="cpu")
+    return simulator(found, train, plain, 0), simulator(found, train, "0.5", 0, margins=True)
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "choice", "continuous"])
+def test_with_margins_training_people_answer_each_question_in_its_own_shares(
+    kind: str, base: str, make_known: Any
+) -> None:
+    """The mean is n parts of the answers' shares and PRIOR parts of what the model says as it is."""
+    train = make_known(kind, people=24, problems=3).study.split("participant", 0.25, seed=0).train
+    plain, raked = row_with_margins(base, train, "1")
+    for t in range(3):
+        answers = train.responses.take(np.flatnonzero(train.responses.problem_R == t))
+        rows = answers.participant_R, answers.problem_R
+        before, after = (row.shares(train.problems, train.profiles, *rows) for row in (plain, raked))
+        gap_RM = np.abs(before.values_RM - answers.values_RD[:, :1])
+        given_RM = gap_RM == np.nanmin(gap_RM, axis=1, keepdims=True)  # the nearest, of numbers that are no candidates
+        count = len(answers)
+        target_M = (given_RM.sum(axis=0) + PRIOR * before.at(1.0).mean(axis=0)) / (count + PRIOR)
+        assert after.at(1.0).mean(axis=0) == pytest.approx(target_M, abs=1e-6)
+        assert not np.allclose(after.at(1.0), before.at(1.0))
+        assert after.at(1.0).sum(axis=1) == pytest.approx(np.ones(count))
+
+
+def test_margins_reach_answers_and_scores_of_strangers_and_leave_unseen_questions_as_they_are(
+    base: str, make_known: Any
+) -> None:
+    split = make_known("ordinal", people=24, problems=4).study.split("both", 0.25, seed=0)
+    plain, raked = row_with_margins(base, split.train, "0.5")
+    for study, same in ((split.train, False), (split.test, True)):
+        i = np.repeat(np.arange(len(split.test.profiles)), len(study.problems))
+        t = np.tile(np.arange(len(study.problems)), len(split.test.profiles))
+        people, responses = split.test.profiles, Responses(i, t, np.zeros((len(i), 1)))
+        before, after = (row.level_probabilities(study.problems, None, people, responses, 0) for row in (plain, raked))
+        scores = [row.log_scores(study.problems, None, people, responses, 0) for row in (plain, raked)]
+        assert before is not None
+        assert after is not None
+        assert np.allclose(before, after) is same
+        assert scores[1] == pytest.approx(np.log(after[:, 0]))
+    many = np.zeros(4000, dtype=np.int64)
+    ids = np.array([f"s{n}" for n in range(4000)], dtype=object)
+    crowd = replace(split.test.profiles.take(many), ids=ids)
+    drawn = raked.simulate(split.train.problems, None, crowd, np.arange(4000), many, 0)[:, 0].astype(int)
+    one = Responses(many[:1], many[:1], np.zeros((1, 1)))
+    expected = raked.level_probabilities(split.train.problems, None, crowd, one, 0)
+    assert expected is not None
+    assert np.bincount(drawn, minlength=expected.shape[1]) / 4000 == pytest.approx(expected[0], abs=4 * 0.5 / 4000**0.5)
+
+
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
@@ -138,6 +199,12 @@ def test_a_wish_is_read_with_its_settings() -> None:
         ("tuned:x?gamma=-1", ConfigError, "gamma.*greater than or equal to 0"),
         ("tuned:x?temperature=warm", ConfigError, "kl, rmse or a number"),
         ("tuned:x?what", UnknownNameError, "unknown setting 'what'"),
+        ("tuned:x?margin=1", UnknownNameError, "did you mean 'margins'"),
+        ("tuned:x?temprature=1", UnknownNameError, "did you mean 'temperature'"),
+        ("tuned:x?margins=some", ConfigError, "margins='some' must be 1 .yes. or 0 .no."),
+        ("tuned:x?margins=1&temperature=rmse", ConfigError, "margins=1 holds at temperature 1"),
+        ("tuned:x?margins=1&temperature=0", ConfigError, "margins=1 holds at temperature 1"),
+        ("tuned:x?gamma=1&gamma=2", ConfigError, "'gamma' twice: '1' and '2'"),
         ("tuend:x", UnknownNameError, "tuned, prompted, adapter"),
         ("poold", UnknownNameError, "'pooled'"),
     ],
@@ -159,9 +226,11 @@ def test_responses_that_cannot_be_listed_are_left_out_with_a_reason(base: str, m
 def test_rows_with_a_model_are_compared_with_others(base: str, make_known: Any, tmp_path: Path) -> None:
     study = make_known("ordinal", people=30, problems=3).study
     tune([study], base, TuneConfig(adapter="full", max_epochs=1, batch_size=32), 0, tmp_path / "adapter", device="cpu")
+    kept_in = f"keep={tmp_path / 'kept'}"
     methods = (
         "pooled",
-        f"tuned:{base}?{FEW}&keep={tmp_path / 'kept'}",
+        f"tuned:{base}?{FEW}&{kept_in}",
+        f"tuned:{base}?{FEW}&{kept_in}&margins=1",
         f"prompted:{base}",
         f"adapter:{tmp_path}/adapter",
     )
@@ -176,5 +245,5 @@ def test_rows_with_a_model_are_compared_with_others(base: str, make_known: Any, 
         assert np.isfinite(scores).all()
         assert len(scores) >= 3
         assert comparison_part(tmp_path / "out", comparison, 1.0, 0, method).is_file()
-    (kept,) = (tmp_path / "kept").iterdir()
+    (kept,) = (tmp_path / "kept").iterdir()  # margins are no setting of the tuning: both rows have one adapter
     assert (kept / "meta.json").is_file()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crowdllm.config import TuneConfig
-from crowdllm.errors import ConfigError, CrowdLLMError
+from crowdllm.errors import ConfigError, CrowdLLMError, MissingExtraError
 from crowdllm.survey_tuning.adapters import (
     LAYERS,
     WEIGHTS,
@@ -131,6 +132,13 @@ def test_weights_of_another_rank_are_refused(tiny: Any) -> None:
     other, _ = made(tiny("llama"), "lora", rank=2)
     with pytest.raises(CrowdLLMError, match="another model or rank"):
         put_back(other, weights_to_save(model, config), config)
+
+
+def test_a_peft_that_does_not_load_is_told_with_what_to_install(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_base(find_base(tiny("llama"))[0], TuneConfig(), "cpu").lm.model
+    monkeypatch.setitem(sys.modules, "peft", None)  # importing it raises ImportError
+    with pytest.raises(MissingExtraError, match=r"package peft.*pip install 'crowdllm\[tune\]'"):
+        attach(model, TuneConfig(), 0)
 
 
 def test_a_model_without_the_layers_is_refused() -> None:

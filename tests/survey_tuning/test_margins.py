@@ -60,6 +60,7 @@ def test_answers_that_nobody_gave_stay_possible_and_other_questions_stay_as_they
     model = shares(np.array([[0.5, 0.3, 0.2], [0.1, 0.0, 0.9]]))
     margins = fit_margins(model, PROBLEMS, answers(0, np.array([0, 0])))
     found = margins.apply(model, PROBLEMS, np.array([0, 1]))
+    assert margins.known(PROBLEMS, np.array([0, 1, 0])).tolist() == [True, False, True]
     assert 0 < found.at(1.0)[0, 2] < 0.2
     assert found.at(1.0)[1] == pytest.approx([0.1, 0.0, 0.9])
     assert found.log_p_RM[1, 1] == -np.inf

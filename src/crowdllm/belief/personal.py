@@ -60,7 +60,7 @@ class PersonalModel(nn.Module):
         self.item_shift_I = make(item_count if has_options else 0)
 
     def start(self, generator: torch.Generator) -> None:
-        """Small random loadings, so that the latent attitudes are told apart; profiles say nothing until they learn to."""
+        """Small random loadings, so that the latent attitudes are told apart; profiles begin with nothing to say."""
         with torch.no_grad():
             for parameter, size in ((self.common_Z, 0.3), (self.own_IZ, 0.1)):
                 parameter.copy_(size * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))

@@ -45,12 +45,13 @@ def tune(
     from crowdllm.errors import ConfigError
     from crowdllm.experiments.sources import open_study
     from crowdllm.llm.prompts import read_templates
+    from crowdllm.responses.continuous import Continuous
     from crowdllm.survey_tuning.base_model import require_packages
     from crowdllm.survey_tuning.candidates import require_askable
     from crowdllm.survey_tuning.tuning import tune as run
 
     config = _config(adapter, gamma, set_ or [])
-    require_packages(adapter)
+    require_packages(config.adapter)
     opened = [open_study(name) for name in studies]
     for one in opened:
         require_askable(one.study.response_type)
@@ -71,7 +72,8 @@ def tune(
         settings, temperature = tuned.config, tuned.temperature_kl
         del tuned  # so that there is room for its base model
         _audit(held, model, settings, temperature, seed, out, device)
-    say(f"next: crowdllm references {studies[0]} --backend tuned --model {out} --mode options")
+    mode = "samples" if isinstance(each[0].response_type, Continuous) else "options"
+    say(f"next: crowdllm references {studies[0]} --backend tuned --model {out} --mode {mode}")
 
 
 def _config(adapter: str, gamma: float, settings: list[str]) -> TuneConfig:
@@ -79,11 +81,15 @@ def _config(adapter: str, gamma: float, settings: list[str]) -> TuneConfig:
     from crowdllm.errors import ConfigError
 
     given: dict[str, object] = {"adapter": adapter, "gamma": gamma}
+    seen: set[str] = set()
     for text in settings:
         name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(f"--set {text!r} is not of the form NAME=VALUE")
         name = name.strip()
+        if not equals or not name:
+            raise ConfigError(f"--set {text!r} is not of the form NAME=VALUE")
+        if name in given:
+            raise ConfigError(f"--set {text!r}: " + (f"{name} is set twice" if name in seen else f"use --{name}"))
+        seen.add(name)
         given[name] = tuple(filter(None, value.split("|"))) if name == "profile_columns" else value.strip()
     made: TuneConfig = make_config(TuneConfig, given)
     if made.adapter == "none":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdllm.config import TuneConfig
-from crowdllm.errors import ConfigError, CrowdLLMError
+from crowdllm.errors import ConfigError, CrowdLLMError, MissingExtraError
 from crowdllm.rng import seed_words
 from crowdllm.survey_tuning.base_model import few_log_lines
 
@@ -29,7 +29,7 @@ WEIGHTS = "adapter_model.safetensors"
 def attach(model: Any, config: TuneConfig, seed: int) -> None:
     """Give the model its trainable weights, in place; all others are frozen already.
 
-    Raises ConfigError for a model without any of the layers that are adapted.
+    Raises ConfigError for a model without any of the layers that are adapted, MissingExtraError without peft.
     """
     import torch
 
@@ -37,8 +37,11 @@ def attach(model: Any, config: TuneConfig, seed: int) -> None:
         model.requires_grad_(True)
     if config.adapter not in WITH_MATRICES:
         return
-    with few_log_lines():
-        from peft import inject_adapter_in_model
+    try:
+        with few_log_lines():
+            from peft import inject_adapter_in_model
+    except ImportError as error:  # it is installed, and does not load: too old for torch or transformers, say
+        raise MissingExtraError(f"an adapter (package peft, which does not load: {error})", "tune") from None
     with keyed_torch(seed, "adapter", model.device):
         try:
             inject_adapter_in_model(_settings(config), model)

@@ -13,7 +13,7 @@ Shapes: R pairs, P different prompts, M candidates (the most of any problem).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,11 @@ class Shares:
     def at(self, temperature: float = 1.0) -> Array:
         """(R, M) probabilities at this temperature; raises ConfigError for one below 0."""
         return at_temperature(self.log_p_RM, temperature)
+
+    def tempered(self, temperature: float) -> Shares:
+        """The distributions at this temperature in the place of those at 1; raises as `at`."""
+        with np.errstate(divide="ignore"):
+            return replace(self, log_p_RM=np.log(self.at(temperature)))
 
     def take(self, rows: Index) -> Shares:
         return Shares(self.log_p_RM[rows], self.values_RM[rows], self.points_RM[rows], self.stray_R[rows])

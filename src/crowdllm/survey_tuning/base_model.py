@@ -37,8 +37,15 @@ class Identity:
 def require_packages(adapter: str, purpose: str = "crowdllm tune") -> None:
     """Raise MissingExtraError, which says what to install, unless everything for this adapter is there."""
     for package in PACKAGES.get(adapter, ("transformers",)):
-        if importlib.util.find_spec(package) is None:
+        if not _installed(package):
             raise MissingExtraError(f"{purpose} (package {package})", "tune")
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # a finder that forbids it, or a stand-in without a spec
+        return False
 
 
 def find_base(model: str) -> tuple[Source, Identity]:

@@ -37,6 +37,11 @@ class Margins:
 
     offsets: Mapping[str, Array]
 
+    def known(self, problems: Problems, problem_R: Index) -> NDArray[np.bool_]:
+        """(R,) whether there are offsets for the problem."""
+        known_T = np.array([str(identity) in self.offsets for identity in problems.ids], dtype=bool)
+        return known_T[problem_R]
+
     def apply(self, shares: Shares, problems: Problems, problem_R: Index) -> Shares:
         """The shares of these pairs with their problems' offsets; at temperature 1 they have the margins."""
         log_p_RM = shares.log_p_RM.copy()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 RUN, META, CHECKPOINTS, STATE, TENSORS = "run.json", "meta.json", "checkpoints", "state.json", "weights.safetensors"
+FREQUENCY = "checkpoint_every"  # a setting that changes nothing in the result
 Tensors = dict[str, "torch.Tensor"]
 
 
@@ -68,9 +69,7 @@ def run_card(
 ) -> dict[str, Any]:
     """What makes two runs the same; asked: the interviews as dicts."""
     words = hashlib.sha256(json.dumps(list(asked), sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
-    settings = config.model_dump()
-    frequency = settings.pop("checkpoint_every")  # changes nothing in the result
-    assert frequency
+    settings = config.model_dump(exclude={FREQUENCY})
     return {
         "crowdllm": __version__,
         "base": base.to_dict()["version"],
@@ -95,6 +94,7 @@ def claim(out: Path, card: dict[str, Any]) -> None:
         except (ValueError, TypeError):
             raise CrowdLLMError(f"{path} is damaged; choose another folder, or delete this one") from None
         card = json.loads(json.dumps(card))
+        held = _with_newer_settings(held)
         if not (out / META).is_file() and not (out / CHECKPOINTS).is_dir():
             held = card  # that run never made its first step, and may be forgotten
             write_json(path, card)
@@ -109,9 +109,17 @@ def claim(out: Path, card: dict[str, Any]) -> None:
     write_json(path, card)
 
 
+def _with_newer_settings(held: dict[str, Any]) -> dict[str, Any]:
+    """The card of a run that may be older than some settings: it did what their defaults stand for."""
+    settings = held.get("config")
+    defaults = json.loads(TuneConfig().model_dump_json(exclude={FREQUENCY}))
+    return held | {"config": defaults | settings} if isinstance(settings, dict) else held
+
+
 def _difference(key: str, held: Any, given: Any) -> str:
     if isinstance(held, dict) and isinstance(given, dict):
-        return ", ".join(f"{k} {held.get(k)}, now {given.get(k)}" for k in given if held.get(k) != given.get(k))
+        names = [name for name in {**given, **held} if held.get(name) != given.get(name)]
+        return ", ".join(f"{name} {held.get(name)}, now {given.get(name)}" for name in names)
     return f"{key} differs" if key in ("data", "asked") else f"{key} {held}, now {given}"
 
 
