@@ -189,7 +189,7 @@ def test_a_big_crowd_picks_options_as_often_as_the_training_people(
     kind: str, people: int, make_known: Known, fast_config: Config
 ) -> None:
     known = make_known(kind, people=people, problems=PROBLEMS)
-    config = fast_config(max_epochs=4, effect_variances=(3.0,), min_problems_to_hold_out=100)
+    config = fast_config(max_epochs=20, effect_variances=(3.0,), min_problems_to_hold_out=100)  # to the end
     model = fit_crowd(known.study, None, config, 0)
     responses = known.study.responses
     trained = np.stack(
