@@ -55,7 +55,7 @@ from typing import Any, get_args
 
 from crowdllm.data.profiles import KINDS, Kind, ProfileColumn
 from crowdllm.data.tables import decode, number_text
-from crowdllm.errors import CrowdLLMError, Finding, nearest
+from crowdllm.errors import ConfigError, CrowdLLMError, Finding, nearest
 from crowdllm.registry import lookup
 from crowdllm.responses import RESPONSE_TYPES, ResponseType, response_type_from_dict
 
@@ -455,3 +455,13 @@ def toml_text(tables: Mapping[str, Mapping[str, Any]]) -> str:
         head = [f"[{name}]"] if name else []
         blocks.append("\n".join([*head, *(f"{toml_key(k)} = {toml_value(v)}" for k, v in table.items())]))
     return "\n\n".join(blocks) + "\n"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file that is no study's; raises ConfigError for what cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is no valid TOML: {error}") from None

@@ -42,11 +42,14 @@ def gate_input(
     """
     if not is_scale(study.response_type):
         raise MismatchError(f"the gate compares means on a scale; {study.response_type.kind!r} responses have none")
-    if people is None and simulator.generator is None:
-        raise MismatchError("the method recruits nobody: give the people to simulate")
     if size < 3:
         raise ConfigError(f"the gate needs a crowd of at least 3 people per problem, not {size}")
-    crowd = people if people is not None else simulator.generator.recruit(size, seed)  # type: ignore[union-attr]
+    if people is not None:
+        crowd = people
+    elif simulator.generator is not None:
+        crowd = simulator.generator.recruit(size, seed)
+    else:
+        raise MismatchError("the method recruits nobody: give the people to simulate")
     count, problems = len(crowd), len(study.problems)
     person_R, problem_R = np.tile(np.arange(count), problems), np.repeat(np.arange(problems), count)
     width = widest(study.problems, study.response_type)

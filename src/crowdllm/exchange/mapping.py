@@ -22,12 +22,11 @@ On the command line `--map Q1=profile` gives one column's use, `--map Q1=ordinal
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crowdllm.data.study_toml import toml_key, toml_text
+from crowdllm.data.study_toml import read_toml, toml_key, toml_text
 from crowdllm.errors import ConfigError, UnknownNameError
 from crowdllm.responses import RESPONSE_TYPES
 
@@ -53,13 +52,7 @@ SHOWN_LEVELS = 7
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a TOML file; raises ConfigError, naming what is wrong."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no valid TOML: {error}") from None
-    return checked_mapping(raw, str(path))
+    return checked_mapping(read_toml(path), str(path))
 
 
 def merged_mapping(mapping: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:

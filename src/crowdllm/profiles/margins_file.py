@@ -13,10 +13,9 @@ A table per profile column, with the share of each group:
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from crowdllm.data.study_toml import toml_key, toml_text
+from crowdllm.data.study_toml import read_toml, toml_key, toml_text
 from crowdllm.errors import ConfigError
 from crowdllm.profiles.raking import Margins
 
@@ -25,12 +24,7 @@ MARGINS_FILE = "margins.toml"
 
 def read_margins(path: Path) -> Margins:
     """The target shares in a TOML file; raises ConfigError for what is no table of numbers per column."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: is no valid TOML: {error}") from None
+    raw = read_toml(path)
     for column, shares in raw.items():
         if not isinstance(shares, dict) or not shares:
             raise ConfigError(f"{path}: {column!r} must be a table such as [{column}], with a share per group")

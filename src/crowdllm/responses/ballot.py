@@ -190,11 +190,15 @@ def log_set_probability(logits_BM: torch.Tensor, chosen_BM: torch.Tensor, option
     rest = present & ~chosen_BM
     log_rest = torch.logsumexp(logits_BM.masked_fill(~rest, NEG), dim=-1)
     everything = ~rest.any(-1)
-    rate_BM = (logits_BM - torch.where(everything, torch.zeros_like(log_rest), log_rest).unsqueeze(-1)).clamp(-30, 30)
+    most = int(chosen_BM.sum(-1).max()) if len(chosen_BM) else 0
+    pick_BK = chosen_BM.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :most]  # the rest adds nothing
+    picked_BK = chosen_BM.gather(-1, pick_BK)
+    level_B = torch.where(everything, torch.zeros_like(log_rest), log_rest)
+    rate_BK = (logits_BM.gather(-1, pick_BK) - level_B.unsqueeze(-1)).clamp(-30, 30)
     s_Q = torch.arange(LEFT, RIGHT, STEP, dtype=logits_BM.dtype, device=logits_BM.device)
-    log_q = -torch.exp(rate_BM.unsqueeze(-1) + s_Q)
+    log_q = -torch.exp(rate_BK.unsqueeze(-1) + s_Q)
     log_done = torch.log(-torch.expm1(log_q.clamp(max=-1e-30)))
-    log_done = torch.where(chosen_BM.unsqueeze(-1), log_done, torch.zeros_like(log_done))
+    log_done = torch.where(picked_BK.unsqueeze(-1), log_done, torch.zeros_like(log_done))
     log_terms = log_done.sum(-2) + s_Q - torch.exp(s_Q)
     log_integral = torch.logsumexp(log_terms, dim=-1) + float(np.log(STEP))
     none = ~chosen_BM.any(-1)

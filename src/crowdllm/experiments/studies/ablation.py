@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,8 +38,11 @@ RATINGS = (Variant("gaussian", "normal, not ordinal, likelihood", gaussian=True)
 DRAWN = tuple(
     Variant(f"k-{k}", f"K = {k} decisions drawn from the elicited distribution", draws=k) for k in (1, 4, 8, 32)
 )
+OF_PEOPLE = ("no-references", "no-embedding", "no-profiles", "no-noise", "no-own-effects", "paper")
+PEOPLE = tuple(variant for variant in COMMON if variant.name in (DEFAULT, *OF_PEOPLE))
 METRICS = {
     "offensiveness": ("mae", "avg_wd", "nll", "dispersion"),
+    "people": ("mae", "avg_wd", "nll", "crps"),
     "elicited": ("mae", "avg_wd", "nll", "dispersion"),
     "voting": ("mae", "wd_heights", "nll", "recall_at_5"),
 }
@@ -58,10 +61,12 @@ def configure(settings: Settings) -> Experiment:
     """Ablation: what each piece of crowdllm contributes."""
     crowd = 1000
     ratings = Setup(Data("offensiveness", "gpt4"), "problem", crowd, settings.embedding)
+    people = replace(ratings, split="participant")
     elicited = Setup(Data("offensiveness", "elicited"), "problem", crowd, settings.embedding)
     votes = Setup(Data("voting", "gpt4-personas"), "participant", crowd, settings.embedding)
     setups = (
         ("offensiveness", ratings, COMMON + RATINGS),
+        ("people", people, PEOPLE),
         ("elicited", elicited, (COMMON[0], *DRAWN)),
         ("voting", votes, COMMON),
     )
@@ -78,8 +83,8 @@ def configure(settings: Settings) -> Experiment:
         paper="",
         question=(
             "The default model with one piece taken away, or one setting changed, on the same random splits: unseen "
-            "problems for ratings, unseen voters for ballots. Differences are paired by split; below zero (above, for "
-            "recall) means better than the default."
+            "problems for ratings (`people`: unseen people on problems that others rated), unseen voters for ballots. "
+            "Differences are paired by split; below zero (above, for recall) means better than the default."
         ),
         config=config,
         pieces=pieces,

@@ -66,8 +66,9 @@ def run_study(
     unfinished = _work(experiment.pieces, settings, progress)
     reasons = {**unfinished, **_reasons(out, experiment.pieces)}
     left_out = tuple(f"{key} left out: {words}" for key, words in reasons.items())
-    for line in left_out if note else ():
-        note(line)  # type: ignore[misc]
+    if note:
+        for line in left_out:
+            note(line)
     tables = {p.key: read_csv(part_path(out, p)) for p in experiment.pieces if part_path(out, p).exists()}
     if not tables:
         raise CrowdLLMError(f"no part of the study {experiment.name!r} could be computed: {left_out[0]}")
