@@ -70,7 +70,7 @@ def configure(settings: Settings) -> Experiment:
         ("elicited", elicited, (COMMON[0], *DRAWN)),
         ("voting", votes, COMMON),
     )
-    config = Config(setups, settings.seeds(10, 2))
+    config = Config(setups, settings.seeds(5, 2))
     pieces = tuple(
         Piece(f"{name}.{variant.name}.{seed}", score_variant, (setup, variant, seed), kind=f"{name} {variant.method}")
         for seed in config.seeds
