@@ -1,10 +1,10 @@
 """Digital twins: the belief of a real person from some of that person's answers.
 
 The encoder (`crowdllm.belief.posterior.laplace`) gives a normal q(eps_i | known answers) per person, which is N(0, I)
-for a person without known answers. Draws of eps_i from it take the place of draws from the prior, in scores (integrated
-over the draws) and in simulation (one draw is one person who might have given these answers).
+for a person without known answers. It takes the place of the prior in scores (which integrate over it) and in
+simulation (one draw is one person who might have given these answers).
 
-Shapes: N participants, J draws, Z belief width, R responses, U utilities.
+Shapes: N participants, Z belief width, R responses, U utilities.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from crowdllm.reference import References
 from crowdllm.responses.protocol import as_torch
 from crowdllm.rng import normals, stable_keys
 from crowdllm.simulation.decide import simulate_pairs
-from crowdllm.simulation.predict import level_probabilities, log_scores, prior_noise
+from crowdllm.simulation.predict import level_probabilities, log_scores
 
 if TYPE_CHECKING:
     import torch
@@ -104,13 +104,6 @@ class TwinSimulator:
         if list(people.ids) != list(self.people):
             raise MismatchError("known answers are those of other people: pass the people they were given with")
 
-    def _draws(self, people: Profiles, seed: int) -> Array:
-        """(N, J, Z) noise from the posterior."""
-        self._check(people)
-        standard_NJZ = prior_noise(self.model, people, seed, "twins")
-        draws = [self.posterior.draw(as_torch(standard_NJZ[:, j])).numpy() for j in range(standard_NJZ.shape[1])]
-        return np.stack(draws, axis=1)
-
     def simulate(
         self, problems: Problems, references: References | None, crowd: Profiles,
         participant_R: NDArray[np.int64], problem_R: NDArray[np.int64], seed: int,
@@ -130,8 +123,9 @@ class TwinSimulator:
     ) -> Array | None:
         if self.model.response_type.kind not in ("ordinal", "choice"):
             return None
+        self._check(people)
         items = self.model.make_items(problems, references)
-        return level_probabilities(self.model, items, people, responses, seed, self._draws(people, seed))
+        return level_probabilities(self.model, items, people, responses, seed, self.posterior)
 
     def log_scores(
         self,
@@ -141,5 +135,6 @@ class TwinSimulator:
         responses: Responses,
         seed: int,
     ) -> Array | None:
+        self._check(people)
         items = self.model.make_items(problems, references)
-        return log_scores(self.model, items, people, responses, seed, self._draws(people, seed))
+        return log_scores(self.model, items, people, responses, seed, self.posterior)
